@@ -1,0 +1,8 @@
+"""``python -m stcg_nb`` is ``stcg``."""
+
+import sys
+
+from stcg_nb.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

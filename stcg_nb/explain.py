@@ -1,0 +1,188 @@
+"""From an image and a question to an STCG: the one verb of the package.
+
+1. The model answers greedily; the answer is then teacher-forced in every counterfactual run.
+2. Every perturbation of the image runs in one batch with the image itself: delta W, delta p, flips.
+3. The estimator aligns words and answer steps with patches; regions gather their share of each patch.
+4. Each word is cut and each region is filled, one at a time (leave one out): the effect on each step's log-odds. These are
+   interventions, so they say what the answer rests on where attention only correlates; but one at a time they miss
+   what two regions do together.
+5. The image is blanked as a whole: the visual reliance of each step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from os import PathLike
+from typing import Any
+
+import numpy as np
+import torch
+import transformers
+import xarray as xr
+
+from stcg_nb import counterfactual, temporal
+from stcg_nb.alignment import Alignment, align, check_estimator, needed_sites
+from stcg_nb.graph import STCG
+from stcg_nb.images import read_image, thumbnail
+from stcg_nb.models import Answer, Model, Prompt, load_model
+from stcg_nb.perturb import DEFAULT, perturb
+from stcg_nb.regions import Regions, fill_region, make_regions
+
+FILL = "mean"
+THUMBNAIL = 160
+
+
+def explain(
+    image: str | PathLike[str] | np.ndarray | Any,
+    question: str,
+    model: str | Model = "tiny",
+    *,
+    estimator: str = "gradient",
+    regions: str | Regions = "slic",
+    perturbations: Sequence[str] = DEFAULT,
+    strength: float = 0.5,
+    seed: int = 0,
+) -> STCG:
+    """Explain the answer of a model to a question about an image.
+
+    Args:
+        image: A path, a PIL image, or an array ``[height, width, 3]``.
+        question: In words; the model's prompt goes around it.
+        model: A loaded model, or a name for `load_model`.
+        estimator: How words and steps are aligned with regions: ``"attention"``, ``"rollout"`` or ``"gradient"``.
+        regions: ``"slic"``, ``"slic:30"``, ``"grid"``, ``"grid:8x8"`` or `Regions` of your own.
+        perturbations: Names from `stcg_nb.perturb.PERTURBATIONS`.
+        strength: Of the perturbations, in [0, 1].
+        seed: Of the perturbations that draw at random.
+
+    Returns:
+        The graph, with words ``[word]``, regions ``[region]`` and answer steps ``[step]``.
+
+    Raises:
+        InputError: For an image, question, estimator, regions or perturbation that cannot be used.
+        ModelError: If the model cannot be loaded.
+
+    >>> from stcg_nb.scenes import make_scene
+    >>> stcg = explain(make_scene(1).image, "what is left of the car?", "mock")
+    >>> stcg.words
+    ('what', 'is', 'left', 'of', 'the', 'car')
+    """
+    check_estimator(estimator)
+    picture = read_image(image)
+    perturbed = [perturb(picture, name, strength=strength, seed=seed) for name in perturbations]
+    if isinstance(model, str):
+        model = load_model(model)
+    prompt = model.prompt(question)
+    parts = make_regions(picture, regions)
+    answer = model.answer([picture], prompt)[0]
+
+    images = [picture, *(p.image for p in perturbed)]
+    trace = model.trace(images, prompt, answer, capture=needed_sites("attention"))
+    by_attention = _gather(align("attention", trace.attention, model, prompt), parts, model)
+    aligned = _estimate(estimator, picture, prompt, answer, model, parts, by_attention)
+    word_effect, region_effect, reliance = _leave_one_out(picture, prompt, answer, model, parts, trace.v[0])
+
+    w0, wk = by_attention.word_patch[0], by_attention.word_patch[1:]
+    steps = aligned.step_patch
+    order_js, order_p, orders = temporal.order_test(steps, seed)
+    per = "perturbation"
+    thumbs = [thumbnail(p.image, THUMBNAIL) for p in perturbed]
+    dataset = xr.Dataset(
+        {
+            "word_text": ("word", np.array(prompt.words)),
+            "token_text": ("step", np.array(answer.tokens)),
+            "image": (("y", "x", "channel"), picture),
+            "region_labels": (("y", "x"), parts.labels),
+            "region_box": (("region", "box"), parts.boxes.astype(np.int64)),
+            "p": ("step", trace.p[0]),
+            "v": ("step", trace.v[0]),
+            "word_region": (("word", "region"), aligned.word_patch),
+            "step_region": (("step", "region"), steps),
+            "step_word": (("step", "word"), aligned.step_word),
+            "word_effect": (("step", "word"), word_effect),
+            "region_effect": (("step", "region"), region_effect),
+            "visual_reliance": ("step", reliance),
+            "entropy": ("step", temporal.entropy(steps)),
+            "js_previous": ("step", temporal.js_previous(steps)),
+            "top_overlap": ("step", temporal.top_overlap(steps)),
+            "strength": (per, np.array([p.strength for p in perturbed], dtype=float)),
+            "pixel_distance": (per, np.array([p.pixel_distance for p in perturbed], dtype=float)),
+            "delta_w": (per, counterfactual.delta_w(wk, w0)),
+            "delta_w_js": (per, counterfactual.delta_w_js(wk, w0)),
+            "delta_p": (per, counterfactual.delta_p(trace.p[1:], trace.p[0])),
+            "flipped": (per, trace.flipped[1:]),
+            "perturbed_p": ((per, "step"), trace.p[1:]),
+            "perturbed_step_region": ((per, "step", "region"), by_attention.step_patch[1:]),
+            "perturbed_answer": (per, np.array([a.text for a in model.answer(images[1:], prompt)], dtype=str)),
+            "thumbnail": (
+                (per, "ty", "tx", "channel"),
+                np.stack(thumbs) if thumbs else np.zeros((0, *thumbnail(picture, THUMBNAIL).shape), np.uint8),
+            ),
+        },
+        coords={
+            "word": [f"w{i}" for i in range(len(prompt.words))],
+            "region": list(parts.names),
+            "step": np.arange(len(answer.tokens)),
+            per: np.array([p.name for p in perturbed], dtype=str),
+            "box": ["x0", "y0", "x1", "y1"],
+        },
+        attrs={
+            "question": prompt.question,
+            "answer": answer.text,
+            "model": model.name,
+            "model_revision": model.revision,
+            "synthetic": model.synthetic,
+            "estimator": estimator,
+            "regions": regions if isinstance(regions, str) else "custom",
+            "fill": FILL,
+            "seed": seed,
+            "p_answer": float(trace.p[0].prod()),
+            "order_js": order_js,
+            "order_p": order_p,
+            "orders": orders,
+            "stcg_version": version("stcg-nb"),
+            "created_with": f"torch {torch.__version__}, transformers {transformers.__version__}",
+        },
+    )
+    return STCG(dataset)
+
+
+def _gather(alignment: Alignment, parts: Regions, model: Model) -> Alignment:
+    """The same links with regions in place of patches: a region gathers its share of each patch."""
+    share = parts.patch_weights(*model.grid).T
+    return Alignment(alignment.word_patch @ share, alignment.step_patch @ share, alignment.step_word)
+
+
+def _estimate(
+    estimator: str,
+    picture: np.ndarray,
+    prompt: Prompt,
+    answer: Answer,
+    model: Model,
+    parts: Regions,
+    by_attention: Alignment,
+) -> Alignment:
+    if estimator == "attention":
+        return Alignment(by_attention.word_patch[0], by_attention.step_patch[0], by_attention.step_word[0])
+    maps: Mapping[str, torch.Tensor]
+    if estimator == "gradient":
+        maps = model.relevance(picture, prompt, answer)
+    else:
+        captured = model.trace([picture], prompt, answer, capture=needed_sites(estimator)).attention
+        maps = {site: m[0] for site, m in captured.items()}
+    return _gather(align(estimator, maps, model, prompt), parts, model)
+
+
+def _leave_one_out(
+    picture: np.ndarray, prompt: Prompt, answer: Answer, model: Model, parts: Regions, v: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Loss in log-odds without each word ``[step, word]``, each region ``[step, region]`` and the whole image ``[step]``."""
+    blank = np.broadcast_to(picture.mean((0, 1)).round().astype(np.uint8), picture.shape).copy()
+    images = [picture, blank, *(fill_region(picture, parts, [r], FILL) for r in range(parts.n))]
+    n_words = len(prompt.words)
+    index = np.concatenate([np.zeros(n_words, dtype=int), np.arange(1, len(images))])
+    keep = np.ones((len(index), n_words), dtype=bool)
+    keep[np.arange(n_words), np.arange(n_words)] = False
+    lost = v - model.trace(images, prompt, answer, image_index=index, keep_words=keep).v
+    return lost[:n_words].T, lost[n_words + 1 :].T, lost[n_words]

@@ -1,0 +1,177 @@
+"""The graph over the image, on one sheet read from top to bottom: the question's words, the image, the answer's tokens.
+
+Links run from words and regions down to the answer step that they bear on (and from words to regions for alignment). Width is
+|weight|; a solid blue link supports and a dashed vermilion one opposes. Regions are shaded by their sum over steps. Only the
+strongest links are drawn; the caption says how many are left out.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import plotly.graph_objects as go
+
+from stcg_nb.errors import InputError
+from stcg_nb.graph import STCG
+from stcg_nb.style import INK, NEUTRAL, OPPOSES, SUPPORTS, add_picture, escape, jpeg, outlines, overlay, titled
+
+LINKS = ("counterfactual", "alignment")
+PER_ROW = 11
+WIDTHS = (1.2, 2.6, 4.5, 7.0)
+
+
+def graph_figure(stcg: STCG, *, links: str = "counterfactual", top: int = 24) -> go.Figure:
+    """The graph over the image.
+
+    Args:
+        stcg: What to show.
+        links: ``"counterfactual"``: what the answer loses, in nats, without a word or region; or ``"alignment"``.
+        top: How many links to draw, the strongest first.
+
+    Raises:
+        InputError: For other links, or fewer than one.
+    """
+    if links not in LINKS:
+        raise InputError(f"{links!r} are no links; valid are {', '.join(LINKS)}.")
+    if top < 1:
+        raise InputError(f"top is {top}; draw at least one link.")
+    data, (height, width) = stcg.data, stcg.image.shape[:2]
+    causal = links == "counterfactual"
+    totals = data["region_effect" if causal else "step_region"].values.sum(0)
+    word_totals = data["word_effect" if causal else "step_word"].values.sum(0)
+
+    # Everything is laid out in units of the image's longer side; its centre is at x = 0.
+    unit = max(height, width)
+    w, h = width / unit, height / unit
+    half = max(w / 2, 0.62)
+    rows = _rows(stcg.words, half)
+    first = -0.24 - 0.13 * (len({y for _, y in rows}) - 1)
+    places: dict[str, tuple[float, float]] = {}
+    for i, (x, row) in enumerate(rows):
+        places[f"word:{i}"] = (x, first + 0.13 * row)
+    step_rows = _rows([f"{t} {p:.2f}" for t, p in zip(stcg.steps, data["p"].values, strict=True)], half)
+    for t, (x, row) in enumerate(step_rows):
+        places[f"step:{t}"] = (x, h + 0.26 + 0.17 * row)
+    for i, (x, y) in enumerate(_centers(data["region_labels"].values)):
+        places[f"region:{i}"] = (x / unit - w / 2, y / unit)
+    last = max(y for _, y in places.values()) + 0.1
+
+    figure = go.Figure()
+    add_picture(figure, jpeg(overlay(stcg, totals, float(np.abs(totals).max())), 480), (-w / 2, 0, w / 2, h))
+    xs, ys = outlines(data["region_labels"].values)
+    figure.add_scatter(
+        x=[None if x is None else round(x / unit - w / 2, 4) for x in xs],
+        y=[None if y is None else round(y / unit, 4) for y in ys],
+        mode="lines", line={"color": "rgba(60,60,60,0.35)", "width": 0.7}, hoverinfo="skip", showlegend=False,
+    )  # fmt: skip
+
+    every = [(a, b, weight) for a, b, _, kind, weight in stcg.edges() if kind == links and weight != 0]
+    every.sort(key=lambda e: -abs(e[2]))
+    drawn = every[:top]
+    strongest = abs(drawn[0][2]) if drawn else 1.0
+    _add_links(figure, drawn, places, strongest, causal)
+    _add_names(figure, stcg, places, word_totals, bool(causal))
+
+    unit_name = "nats of log-odds lost without it" if causal else f"alignment by {stcg.estimator}"
+    left_out = len(every) - len(drawn)
+    note = (
+        f"Link width: {unit_name}, at most {strongest:.2g}. {len(drawn)} strongest of {len(every)} links drawn, {left_out} left out. "
+        f"Region shade: sum over steps. Number under a token: its probability."
+    )
+    figure.update_xaxes(visible=False, range=[-half - 0.04, half + 0.04], fixedrange=False)
+    figure.update_yaxes(visible=False, range=[last, first - 0.09], scaleanchor="x", scaleratio=1)
+    pixels = 880 / (2 * half + 0.08) * (last - first + 0.09)
+    scale = min(1.0, 900 / pixels)
+    what = "What the answer rests on" if causal else "What attention links"
+    titled(figure, stcg, what, int(pixels * scale) + 160, note)
+    figure.update_layout(
+        margin={"l": 10, "r": 10, "t": 84, "b": 66},
+        legend={"orientation": "h", "x": 1, "xanchor": "right", "y": 1.0, "yanchor": "bottom", "font": {"size": 12}},
+    )
+    return figure
+
+
+def _rows(labels: tuple[str, ...] | list[str], half: float) -> list[tuple[float, int]]:
+    """x and row of each label, in rows that are centred and filled by the labels' lengths."""
+    room = 2 * half
+    sizes = [0.022 * min(len(label), 24) + 0.06 for label in labels]
+    rows: list[list[int]] = [[]]
+    for i, size in enumerate(sizes):
+        if rows[-1] and sum(sizes[j] for j in rows[-1]) + size > room:
+            rows.append([])
+        rows[-1].append(i)
+    out: list[tuple[float, int]] = []
+    for number, row in enumerate(rows):
+        total = sum(sizes[i] for i in row)
+        gap = min((room - total) / max(len(row), 1), 0.12)
+        x = -(total + gap * len(row)) / 2
+        for i in row:
+            out.append((round(x + (sizes[i] + gap) / 2, 4), number))
+            x += sizes[i] + gap
+    return out
+
+
+def _centers(labels: np.ndarray) -> list[tuple[float, float]]:
+    """For each region the pixel (x, y) of it that is nearest to its centroid."""
+    out = []
+    for i in range(int(labels.max()) + 1):
+        ys, xs = np.nonzero(labels == i)
+        nearest = int(np.argmin((ys - ys.mean()) ** 2 + (xs - xs.mean()) ** 2))
+        out.append((float(xs[nearest]) + 0.5, float(ys[nearest]) + 0.5))
+    return out
+
+
+def _add_links(
+    figure: go.Figure,
+    drawn: list[tuple[str, str, float]],
+    places: dict[str, tuple[float, float]],
+    strongest: float,
+    causal: bool,
+) -> None:
+    groups: dict[tuple[bool, int], tuple[list[float | None], list[float | None]]] = {}
+    middles: list[tuple[float, float, str, float]] = []
+    curve = np.linspace(0, 1, 13)
+    for source, target, weight in drawn:
+        (x0, y0), (x1, y1) = places[source], places[target]
+        # Cubic Bézier that leaves and arrives vertically, so that links part near their ends.
+        bend = 0.45 * (y1 - y0)
+        b = [(1 - curve) ** 3, 3 * (1 - curve) ** 2 * curve, 3 * (1 - curve) * curve**2, curve**3]
+        x = b[0] * x0 + b[1] * x0 + b[2] * x1 + b[3] * x1
+        y = b[0] * y0 + b[1] * (y0 + bend) + b[2] * (y1 - bend) + b[3] * y1
+        size = min(3, int(abs(weight) / strongest * 4))
+        xs, ys = groups.setdefault((weight > 0, size), ([], []))
+        xs += [*np.round(x, 4).tolist(), None]
+        ys += [*np.round(y, 4).tolist(), None]
+        middles.append((round(float(x[6]), 4), round(float(y[6]), 4), f"{source} → {target}", weight))
+    named: set[bool] = set()
+    for (positive, size), (xs, ys) in sorted(groups.items(), key=lambda g: g[0][1], reverse=True):
+        name = ("supports" if positive else "opposes") if causal else "link"
+        figure.add_scatter(
+            x=xs, y=ys, mode="lines", name=name, legendgroup=name, showlegend=positive not in named, hoverinfo="skip",
+            line={"color": SUPPORTS if positive else OPPOSES, "width": WIDTHS[size], "dash": "solid" if positive else "dash"},
+            opacity=0.45 + 0.15 * size,
+        )  # fmt: skip
+        named.add(positive)
+    figure.add_scatter(
+        x=[m[0] for m in middles], y=[m[1] for m in middles], mode="markers", marker={"size": 12, "opacity": 0}, showlegend=False,
+        text=[f"{m[2]}: {m[3]:+.3g}" for m in middles], hoverinfo="text",
+    )  # fmt: skip
+
+
+def _add_names(
+    figure: go.Figure, stcg: STCG, places: dict[str, tuple[float, float]], totals: np.ndarray, signed: bool
+) -> None:
+    top = float(np.abs(totals).max()) or 1.0
+    for i, word in enumerate(stcg.words):
+        x, y = places[f"word:{i}"]
+        strong = abs(float(totals[i])) / top > 0.25
+        color = (SUPPORTS if totals[i] > 0 or not signed else OPPOSES) if strong else NEUTRAL
+        figure.add_annotation(
+            x=x, y=y, text=f"<b>{escape(word, 24)}</b>" if strong else escape(word, 24), showarrow=False, bgcolor="white",
+            bordercolor=color, borderwidth=2 if strong else 1, borderpad=4, font={"size": 14, "color": INK},
+        )  # fmt: skip
+    for t, (token, p) in enumerate(zip(stcg.steps, stcg.data["p"].values, strict=True)):
+        x, y = places[f"step:{t}"]
+        figure.add_annotation(
+            x=x, y=y, text=f"<b>{escape(token, 24)}</b><br><span style='font-size:11px'>{p:.2f}</span>", showarrow=False,
+            bgcolor="#f2f2f2", bordercolor=INK, borderwidth=1, borderpad=4, font={"size": 14, "color": INK},
+        )  # fmt: skip

@@ -1,0 +1,340 @@
+"""The one noun of the package: a Structured Temporal Counterfactual Graph of one answer.
+
+An `STCG` is immutable. Its arrays carry names (xarray), so that no code counts axes:
+
+===================  =================================  =====================================================================
+variable             dimensions                         meaning
+===================  =================================  =====================================================================
+``p``, ``v``         step                               probability of the answer's token; the same as log-odds in nats
+``word_region``      word, region                       alignment S, at least 0, by ``attrs["estimator"]``
+``step_region``      step, region                       alignment A, at least 0
+``step_word``        step, word                         alignment B, at least 0
+``word_effect``      step, word                         v with all present less v without that word, nats; positive supports
+``region_effect``    step, region                       the same without that region, filled by ``attrs["fill"]``
+``visual_reliance``  step                               v less v with the image blanked, nats
+``entropy``          step                               of A's normalised row, nats
+``js_previous``      step                               Jensen-Shannon distance of A to the step before, [0, 1]; NaN first
+``top_overlap``      step                               share of the five strongest regions kept; NaN first
+``delta_w`` ...      perturbation                       mean |W_k - W_0|; ``delta_w_js`` in [0, 1]; ``delta_p`` in [-1, 1]
+``perturbed_p`` ...  perturbation, step                 what each perturbation leaves; and ``perturbed_step_region``
+===================  =================================  =====================================================================
+
+As a graph it has nodes for words, regions and answer steps, and three kinds of edges: *alignment* (what attention links),
+*temporal* (from step to step) and *counterfactual* (what the answer loses without a word or region).
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import tempfile
+import zipfile
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import networkx as nx
+import numpy as np
+import xarray as xr
+
+from stcg_nb.errors import InputError
+
+FORMAT = "stcg"
+VERSION = 1
+
+_TEXT = "U"
+_SCHEMA: dict[str, tuple[tuple[str, ...], str]] = {
+    "word_text": (("word",), _TEXT),
+    "token_text": (("step",), _TEXT),
+    "image": (("y", "x", "channel"), "uint8"),
+    "region_labels": (("y", "x"), "int32"),
+    "region_box": (("region", "box"), "int64"),
+    "p": (("step",), "float64"),
+    "v": (("step",), "float64"),
+    "word_region": (("word", "region"), "float64"),
+    "step_region": (("step", "region"), "float64"),
+    "step_word": (("step", "word"), "float64"),
+    "word_effect": (("step", "word"), "float64"),
+    "region_effect": (("step", "region"), "float64"),
+    "visual_reliance": (("step",), "float64"),
+    "entropy": (("step",), "float64"),
+    "js_previous": (("step",), "float64"),
+    "top_overlap": (("step",), "float64"),
+    "strength": (("perturbation",), "float64"),
+    "pixel_distance": (("perturbation",), "float64"),
+    "delta_w": (("perturbation",), "float64"),
+    "delta_w_js": (("perturbation",), "float64"),
+    "delta_p": (("perturbation",), "float64"),
+    "flipped": (("perturbation",), "bool"),
+    "perturbed_p": (("perturbation", "step"), "float64"),
+    "perturbed_step_region": (("perturbation", "step", "region"), "float64"),
+    "perturbed_answer": (("perturbation",), _TEXT),
+    "thumbnail": (("perturbation", "ty", "tx", "channel"), "uint8"),
+}
+_COORDS = {"word": _TEXT, "region": _TEXT, "perturbation": _TEXT, "box": _TEXT, "step": "int64"}
+_MAY_BE_NAN = {"js_previous", "top_overlap"}
+_ATTRS = {
+    "question": str,
+    "answer": str,
+    "model": str,
+    "model_revision": str,
+    "estimator": str,
+    "synthetic": bool,
+    "seed": int,
+    "regions": str,
+    "fill": str,
+    "p_answer": float,
+    "stcg_version": str,
+    "created_with": str,
+}
+
+
+class STCG:
+    """A Structured Temporal Counterfactual Graph.
+
+    Args:
+        dataset: As described in the module's docstring; `stcg_nb.explain` makes it. It is copied.
+
+    Raises:
+        InputError: If something is missing or has other dimensions.
+    """
+
+    def __init__(self, dataset: xr.Dataset) -> None:
+        self._data = _frozen(_checked(dataset))
+
+    @property
+    def data(self) -> xr.Dataset:
+        """All arrays, read-only; what is assigned to the returned dataset does not reach the STCG."""
+        return self._data.copy(deep=False)
+
+    @property
+    def question(self) -> str:
+        return str(self._data.attrs["question"])
+
+    @property
+    def answer(self) -> str:
+        return str(self._data.attrs["answer"])
+
+    @property
+    def model(self) -> str:
+        return str(self._data.attrs["model"])
+
+    @property
+    def estimator(self) -> str:
+        return str(self._data.attrs["estimator"])
+
+    @property
+    def synthetic(self) -> bool:
+        """True if a mock made the numbers up."""
+        return bool(self._data.attrs["synthetic"])
+
+    @property
+    def image(self) -> np.ndarray:
+        """uint8 ``[height, width, 3]``, read-only."""
+        return self._data["image"].values
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        return tuple(self._data["word_text"].values.tolist())
+
+    @property
+    def steps(self) -> tuple[str, ...]:
+        """The answer's tokens."""
+        return tuple(self._data["token_text"].values.tolist())
+
+    @property
+    def regions(self) -> tuple[str, ...]:
+        return tuple(self._data["region"].values.tolist())
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, STCG) and self._data.identical(other._data)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return (
+            f"<STCG {self.model}: {self.question!r} -> {self.answer!r}; {len(self.words)} words, "
+            f"{len(self.regions)} regions, {len(self.steps)} steps>"
+        )
+
+    def to_networkx(self) -> nx.MultiDiGraph:
+        """The typed temporal graph.
+
+        Nodes ``word:0``, ``region:0``, ``step:0`` carry ``kind``, ``label`` and numbers. Edges are keyed by ``kind``, and carry
+        ``weight`` and ``step`` (-1 where they belong to none): *alignment* from word to region, region to step and word to
+        step; *temporal* from a step to the next, 1 less the Jensen-Shannon distance of their links; *counterfactual* from
+        word and region to step, in nats, signed.
+        """
+        data = self._data
+        graph = nx.MultiDiGraph(**{k: v for k, v in data.attrs.items()})
+        for i, text in enumerate(self.words):
+            graph.add_node(f"word:{i}", kind="word", label=text)
+        for i, name in enumerate(self.regions):
+            box = dict(zip(("x0", "y0", "x1", "y1"), data["region_box"].values[i].tolist(), strict=True))
+            graph.add_node(f"region:{i}", kind="region", label=name, **box)
+        for t, token in enumerate(self.steps):
+            numbers = {k: float(data[k].values[t]) for k in ("p", "v", "entropy", "visual_reliance")}
+            graph.add_node(f"step:{t}", kind="step", label=token, step=t, **numbers)
+        for source, target, step, kind, weight in self.edges():
+            graph.add_edge(source, target, key=kind, kind=kind, step=-1 if step is None else step, weight=weight)
+        return graph
+
+    def edges(self) -> list[tuple[str, str, int | None, str, float]]:
+        """Every edge as (source, target, step or None, kind, weight)."""
+        data = self._data
+        out: list[tuple[str, str, int | None, str, float]] = []
+
+        def add(kind: str, variable: str, source: str, target: str) -> None:
+            for (a, b), weight in np.ndenumerate(data[variable].transpose(source, target).values):
+                out.append((f"{source}:{a}", f"{target}:{b}", b if target == "step" else None, kind, float(weight)))
+
+        add("alignment", "word_region", "word", "region")
+        add("alignment", "step_region", "region", "step")
+        add("alignment", "step_word", "word", "step")
+        add("counterfactual", "region_effect", "region", "step")
+        add("counterfactual", "word_effect", "word", "step")
+        for t in range(1, len(self.steps)):
+            out.append((f"step:{t - 1}", f"step:{t}", t, "temporal", 1 - float(data["js_previous"].values[t])))
+        return out
+
+    def save(self, path: str | PathLike[str]) -> Path:
+        """Write everything to one file, without loss; `STCG.load` reads it.
+
+        Raises:
+            InputError: If the folder does not exist or cannot be written.
+        """
+        arrays = {name: self._data[name].values for name in (*_SCHEMA, *_COORDS)}
+        meta = {"format": FORMAT, "version": VERSION, "attrs": self._data.attrs}
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, allow_pickle=False, meta=np.array(json.dumps(meta)), **arrays)
+        return write(path, buffer.getvalue())
+
+    @classmethod
+    def load(cls, path: str | PathLike[str]) -> STCG:
+        """Read what `save` wrote.
+
+        Raises:
+            InputError: If the file is missing, damaged, or no STCG.
+        """
+        label = f"{os.fspath(path)!r}"
+        if not Path(path).is_file():
+            raise InputError(f"There is no file {label}; give one that STCG.save wrote.")
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                meta = json.loads(str(file["meta"]))
+                arrays = {name: file[name] for name in (*_SCHEMA, *_COORDS)}
+                if meta["format"] != FORMAT or meta["version"] != VERSION:
+                    raise InputError(
+                        f"{label} is {meta['format']} version {meta['version']}; this reads {FORMAT} version {VERSION}."
+                    )
+                attrs = dict(meta["attrs"])
+        except (OSError, ValueError, KeyError, TypeError, EOFError, NotImplementedError, zipfile.BadZipFile) as error:
+            if isinstance(error, InputError):
+                raise
+            raise InputError(f"{label} is damaged or was not written by STCG.save ({error}).") from None
+        return cls(
+            xr.Dataset(
+                {name: (dims, arrays[name]) for name, (dims, _) in _SCHEMA.items()},
+                coords={name: arrays[name] for name in _COORDS},
+                attrs=attrs,
+            )
+        )
+
+    def to_json(self, path: str | PathLike[str]) -> Path:
+        """Write ``stcg.json`` (see `stcg_nb.export`)."""
+        from stcg_nb import export
+
+        return write(path, export.json_text(self).encode())
+
+    def to_graphml(self, path: str | PathLike[str]) -> Path:
+        """Write the graph as GraphML, for Gephi, yEd or networkx."""
+        from stcg_nb import export
+
+        return write(path, export.graphml_text(self).encode())
+
+    def to_html(self, path: str | PathLike[str]) -> Path:
+        """Write one page that stands alone: no kernel, no network."""
+        from stcg_nb import page
+
+        return write(path, page.html(self).encode())
+
+
+def write(path: str | PathLike[str], data: bytes) -> Path:
+    """Write a file as a whole or not at all.
+
+    Raises:
+        InputError: If the folder does not exist or cannot be written.
+    """
+    path = Path(path)
+    try:
+        handle, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    except OSError as error:
+        raise InputError(
+            f"{str(path)!r} cannot be written ({error.strerror}); choose a folder that exists and is yours."
+        ) from None
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        os.chmod(partial, 0o644)
+        os.replace(partial, path)
+    except OSError as error:
+        raise InputError(
+            f"{str(path)!r} cannot be written ({error.strerror}); check the space and that it is no folder."
+        ) from None
+    finally:
+        Path(partial).unlink(missing_ok=True)
+    return path
+
+
+def _checked(dataset: xr.Dataset) -> xr.Dataset:
+    """The dataset if it is whole."""
+    for name, (dims, dtype) in _SCHEMA.items():
+        if name not in dataset:
+            raise InputError(f"An STCG needs {name!r} over {', '.join(dims)}; the dataset has none.")
+        _check_array(name, dataset[name], dims, dtype)
+    for name, dtype in _COORDS.items():
+        if name not in dataset.coords:
+            raise InputError(f"An STCG needs the coordinate {name!r}; the dataset has none.")
+        _check_array(name, dataset.coords[name], (name,), dtype)
+    for name, kind in _ATTRS.items():
+        if not isinstance(dataset.attrs.get(name), kind):
+            raise InputError(
+                f"An STCG needs the attribute {name!r} as {kind.__name__}; it is {dataset.attrs.get(name)!r}."
+            )
+    extra = set(dataset.variables) - set(_SCHEMA) - set(_COORDS)
+    if extra:
+        raise InputError(f"An STCG has no variable {sorted(str(e) for e in extra)[0]!r}.")
+    for dim in ("word", "region", "step"):
+        if not dataset.sizes[dim]:
+            raise InputError(f"An STCG needs at least one {dim}.")
+    labels = dataset["region_labels"].values
+    if labels.min() < 0 or labels.max() >= dataset.sizes["region"]:
+        raise InputError(f"region_labels must run from 0 to {dataset.sizes['region'] - 1}.")
+    return dataset
+
+
+def _check_array(name: str, array: xr.DataArray, dims: tuple[str, ...], dtype: str) -> None:
+    if array.dims != dims:
+        raise InputError(f"{name!r} has dimensions {array.dims}; they must be {dims}.")
+    right = array.dtype.kind in "UT" if dtype == _TEXT else array.dtype == np.dtype(dtype)
+    if not right and not (dtype == _TEXT and array.dtype == object):
+        raise InputError(f"{name!r} holds {array.dtype}; it must hold {'text' if dtype == _TEXT else dtype}.")
+    if array.dtype.kind == "f" and name not in _MAY_BE_NAN and not np.isfinite(array.values).all():
+        raise InputError(f"{name!r} holds values that are not finite.")
+
+
+def _frozen(dataset: xr.Dataset) -> xr.Dataset:
+    """A deep copy over read-only arrays; text is held as fixed-width unicode."""
+
+    def held(array: xr.DataArray) -> np.ndarray:
+        values: np.ndarray = array.values.astype(str) if array.dtype.kind in "UTO" else array.values.copy()
+        values.setflags(write=False)
+        return values
+
+    attrs: dict[str, Any] = dict(dataset.attrs)
+    return xr.Dataset(
+        {name: (dims, held(dataset[name])) for name, (dims, _) in _SCHEMA.items()},
+        coords={name: held(dataset.coords[name]) for name in _COORDS},
+        attrs=attrs,
+    )

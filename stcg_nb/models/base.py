@@ -1,0 +1,204 @@
+"""What every model offers: read a question, answer it, and answer again under counterfactuals.
+
+`Model` is the one protocol; `stcg_nb.models.blip2` and `stcg_nb.models.mock` follow it.
+
+Places where a model attends are called sites. `vit`: patches (CLS first) to patches. `qformer_self`: query tokens to query
+tokens. `qformer_cross`: query tokens to patches (CLS first). `encoder`: the language model's encoder over query tokens,
+then text tokens. `decoder`: answer steps to answer steps. `cross`: answer steps to the encoder's positions.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+from torch import Tensor
+
+from stcg_nb.errors import InputError
+
+VISION_SITES = ("vit",)
+QUERY_SITES = ("qformer_self", "qformer_cross")
+TEXT_SITES = ("encoder", "decoder", "cross")
+SITES = VISION_SITES + QUERY_SITES + TEXT_SITES
+
+MAX_CHARACTERS = 2000
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A question as the model reads it.
+
+    Attributes:
+        question: The question as asked.
+        text: The whole prompt, the model's template around the question.
+        token_ids: The prompt's tokens, ``[token]``.
+        words: The question's whole words, ``[word]``. The template's are not among them, nor are marks.
+        word_tokens: For each word, the places of its tokens in ``token_ids``.
+    """
+
+    question: str
+    text: str
+    token_ids: tuple[int, ...]
+    words: tuple[str, ...]
+    word_tokens: tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A generated answer.
+
+    Attributes:
+        text: The answer, decoded.
+        token_ids: One token a step, ``[step]``, without the end mark; never empty: an empty answer is the end mark alone.
+        tokens: The steps' texts, ``[step]``.
+        ended: Whether the model ended the answer itself, before the limit of tokens.
+    """
+
+    text: str
+    token_ids: tuple[int, ...]
+    tokens: tuple[str, ...]
+    ended: bool
+
+
+@dataclass(frozen=True)
+class Trace:
+    """What the model makes of an answer, teacher-forced, in each counterfactual row.
+
+    Attributes:
+        p: Probability of the answer's token at each step given the ones before, ``[row, step]``.
+        v: The same as log-odds in nats, ``[row, step]``; unlike log p they do not saturate.
+        flipped: Whether greedy decoding would answer anything else, ``[row]``. Exact: greedy decoding leaves the answer at
+            the first step whose likeliest token differs, and the end mark counts.
+        attention: For each captured site the mean over heads, ``[row, layer, query, key]``, rows summing to one.
+    """
+
+    p: np.ndarray
+    v: np.ndarray
+    flipped: np.ndarray
+    attention: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+class Model(Protocol):
+    """What the rest of the package asks of a model.
+
+    Attributes:
+        name: As it is shown on figures.
+        revision: Which weights: a digest or the hub's revision.
+        synthetic: True if attention and probabilities are made up.
+        grid: Rows and columns of the vision model's patches.
+        n_queries: The Q-Former's query tokens.
+    """
+
+    name: str
+    revision: str
+    synthetic: bool
+    grid: tuple[int, int]
+    n_queries: int
+
+    def prompt(self, question: str) -> Prompt:
+        """Read a question. Raises `InputError` if it is empty or too long."""
+
+    def answer(self, images: Sequence[np.ndarray], prompt: Prompt) -> list[Answer]:
+        """Answer greedily, once for each image ``[height, width, 3]``."""
+
+    def target(self, text: str) -> Answer:
+        """A given answer in the model's tokens, to be scored in place of its own."""
+
+    def trace(
+        self,
+        images: Sequence[np.ndarray],
+        prompt: Prompt,
+        answer: Answer,
+        *,
+        image_index: np.ndarray | None = None,
+        keep_words: np.ndarray | None = None,
+        keep_patches: np.ndarray | None = None,
+        capture: Sequence[str] = (),
+    ) -> Trace:
+        """Teacher-force `answer` through counterfactual rows, in batches.
+
+        Args:
+            images: The distinct images, each ``[height, width, 3]``; an image is encoded once, however many rows use it.
+            prompt: The question.
+            answer: The answer whose tokens are scored.
+            image_index: Which image each row sees, ``[row]``; one row for each image if left out.
+            keep_words: True where a word is present, ``[row, word]``. An absent word is cut from the encoder's attention
+                and the decoder's: nothing sees it.
+            keep_patches: True where a patch is present, ``[row, patch]``. An absent patch is cut from the Q-Former's
+                cross-attention; the vision model has still seen it (filling the image instead is another estimand).
+            capture: Sites whose attention is kept.
+
+        Raises:
+            InputError: For a site that does not exist, or masks of another shape.
+        """
+
+    def relevance(self, image: np.ndarray, prompt: Prompt, answer: Answer) -> Mapping[str, Tensor]:
+        """Attention times its gradient, per site ``[step, layer, query, key]``.
+
+        The positive part of attention x d(log-odds of the step's token)/d(attention), mean over heads: Chefer et al. 2021
+        (arXiv 2103.15679), equation 5.
+        """
+
+
+def check_question(question: str) -> str:
+    """The question without surrounding space.
+
+    >>> check_question(" what is this? ")
+    'what is this?'
+
+    Raises:
+        InputError: If nothing is left, or more than 2,000 characters.
+    """
+    if not isinstance(question, str):
+        raise InputError(f"The question is a {type(question).__name__}; give it as text.")
+    question = question.strip()
+    if not question:
+        raise InputError("The question is empty; ask something, such as 'what color is the car?'.")
+    if len(question) > MAX_CHARACTERS:
+        raise InputError(
+            f"The question has {len(question):,} characters; at most {MAX_CHARACTERS:,} are allowed: shorten it."
+        )
+    return question
+
+
+def find_words(text: str) -> list[tuple[int, int]]:
+    """Where the whole words of a text begin and end; marks around them are left out, but a run of marks alone is a word.
+
+    >>> [text[a:b] for text in ("isn't the well-known 🚗 red?",) for a, b in find_words(text)]
+    ["isn't", 'the', 'well-known', '🚗', 'red']
+    """
+    spans = []
+    for chunk in re.finditer(r"\S+", text):
+        words = list(re.finditer(r"\w+(?:['’\-]\w+)*", chunk.group()))
+        inner = [word.span() for word in words] or [(0, len(chunk.group()))]
+        spans += [(chunk.start() + a, chunk.start() + b) for a, b in inner]
+    return spans
+
+
+def check_trace(
+    n_images: int,
+    n_words: int,
+    n_patches: int,
+    image_index: np.ndarray | None,
+    keep_words: np.ndarray | None,
+    keep_patches: np.ndarray | None,
+    capture: Sequence[str],
+) -> np.ndarray:
+    """The rows' images, ``[row]``, once the arguments of `Model.trace` are known to fit together."""
+    unknown = set(capture) - set(SITES)
+    if unknown:
+        raise InputError(f"{sorted(unknown)[0]!r} is no attention site; valid are {', '.join(SITES)}.")
+    rows = np.arange(n_images) if image_index is None else np.asarray(image_index)
+    if image_index is None:
+        for mask in (keep_words, keep_patches):
+            if mask is not None and n_images == 1:
+                rows = np.zeros(len(mask), dtype=int)
+    if rows.ndim != 1 or (rows.size and not (rows.min() >= 0 and rows.max() < n_images)):
+        raise InputError(f"image_index must be one number from 0 to {n_images - 1} for each row.")
+    for label, mask, width in (("keep_words", keep_words, n_words), ("keep_patches", keep_patches, n_patches)):
+        if mask is not None and np.shape(mask) != (len(rows), width):
+            raise InputError(f"{label} has shape {np.shape(mask)}; it must be [row, ...] = {(len(rows), width)}.")
+    return rows

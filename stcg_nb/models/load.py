@@ -1,0 +1,108 @@
+"""Load a model by name: the embedded one, the mock, or any BLIP-2 checkpoint; one path for all that have weights."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from importlib.resources import files
+from pathlib import Path
+
+import torch
+import transformers
+from packaging.version import Version
+from safetensors import SafetensorError
+
+from stcg_nb.errors import ModelError
+from stcg_nb.models.base import Model
+from stcg_nb.models.blip2 import Blip2
+from stcg_nb.models.mock import Mock
+from stcg_nb.settings import Settings
+
+NEEDED = "5.15"
+HELP = "The embedded model needs no download: load_model('tiny')."
+
+
+def load_model(name: str | None = None) -> Model:
+    """Load a model.
+
+    Args:
+        name: ``"tiny"``, the embedded BLIP-2; ``"mock"``, made-up numbers; a folder in Hugging Face format; or a hub id, such
+            as ``"Salesforce/blip2-flan-t5-xl"``. Left out: what the environment asks for (`stcg_nb.settings`), else
+            ``"tiny"``.
+
+    Raises:
+        ModelError: If there is no such checkpoint, it cannot be reached, its weights are incomplete or not in safetensors,
+            or it is no BLIP-2 with a T5 language model. Never another model instead.
+
+    >>> load_model("mock").synthetic
+    True
+    """
+    settings = Settings()
+    name = settings.model_name if name is None else str(name)
+    if name == "mock":
+        return Mock()
+    if name == "tiny":
+        return _load(str(files("stcg_nb") / "data" / "tiny"), "tiny", settings)
+    if Path(name).is_dir():
+        return _load(name, Path(name).resolve().name, settings)
+    if re.fullmatch(r"[\w.\-]+/[\w.\-]+", name) and not name.startswith((".", "/")):
+        return _load(name, name, settings)
+    raise ModelError(
+        f"{name!r} is neither 'tiny' nor 'mock', nor a folder that exists, nor a hub id (owner/name). {HELP}"
+    )
+
+
+def _load(source: str, label: str, settings: Settings) -> Blip2:
+    if Version(transformers.__version__) < Version(NEEDED):
+        raise ModelError(
+            f"transformers {transformers.__version__} keeps T5's attention out of reach; install {NEEDED} or newer: "
+            f"pip install 'transformers>={NEEDED}'."
+        )
+    device = settings.device if settings.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
+    if settings.dtype == "auto":
+        # Flan-T5 was trained in bfloat16 and degrades in float16.
+        dtype = torch.bfloat16 if device.startswith("cuda") else torch.float32
+    else:
+        dtype = getattr(torch, settings.dtype)
+    here = Path(source).is_dir()
+    try:
+        config = transformers.AutoConfig.from_pretrained(source)
+        if config.model_type != "blip-2" or config.text_config.model_type != "t5":
+            inner = getattr(getattr(config, "text_config", None), "model_type", None)
+            kind = config.model_type + (f" with {inner}" if inner else "")
+            raise ModelError(f"{label} is a {kind} model; a BLIP-2 with a T5 language model is needed. {HELP}")
+        model, report = transformers.Blip2ForConditionalGeneration.from_pretrained(
+            source, dtype=dtype, use_safetensors=True, output_loading_info=True
+        )
+        images = transformers.BlipImageProcessorPil.from_pretrained(source)
+        tokenizer = transformers.AutoTokenizer.from_pretrained(source)
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        if isinstance(error, ModelError):
+            raise
+        reason = str(error).strip().split("\n")[0]
+        advice = (
+            "Check that the folder holds config.json, *.safetensors, the tokenizer and preprocessor_config.json."
+            if here
+            else "Check the id and the network (and `hf auth login` for a private one), or give a local folder."
+        )
+        raise ModelError(f"{label} could not be loaded ({reason}). {advice} {HELP}") from error
+    if report["missing_keys"]:
+        missing = sorted(report["missing_keys"])
+        raise ModelError(
+            f"The weights of {label} lack {len(missing)} tensors, such as {missing[0]!r}: the checkpoint is incomplete. {HELP}"
+        )
+    if not tokenizer.is_fast:
+        raise ModelError(f"{label} has no fast tokenizer (tokenizer.json), which is needed to find whole words. {HELP}")
+    processor = transformers.Blip2Processor(images, tokenizer, num_query_tokens=config.num_query_tokens)
+    return Blip2(model.to(device), processor, label, _revision(source, config, here))
+
+
+def _revision(source: str, config: transformers.PretrainedConfig, here: bool) -> str:
+    """The hub's commit, or a digest of a folder's weights."""
+    if not here:
+        return str(getattr(config, "_commit_hash", None) or "unknown")
+    digest = hashlib.sha256()
+    for path in sorted(Path(source).glob("*.safetensors")):
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()[:12]

@@ -1,0 +1,136 @@
+"""A stand-in without a network: deterministic, made-up attention and probabilities, to try the pipeline and the pictures.
+
+At each of three steps it says one of two words, by the sign of a linear function of the patches' grey levels and of the
+words present; the coefficients come from a hash of the question. Attention looks like attention (rows sum to one, query
+tokens look around their own place and at contrast) and means nothing. Everything made with it is labelled as synthetic.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from stcg_nb.errors import InputError
+from stcg_nb.models.base import SITES, Answer, Prompt, Trace, check_question, check_trace, find_words
+
+STEPS = (("a", "the"), ("mock", "made-up"), ("answer", "reply"))
+LAYERS = 2
+
+
+class Mock:
+    """The `Model` protocol without a model.
+
+    >>> mock = Mock()
+    >>> prompt = mock.prompt("what is this?")
+    >>> len(mock.answer([np.zeros((32, 32, 3), np.uint8)], prompt)[0].tokens)
+    3
+    """
+
+    name = "mock"
+    revision = "mock"
+    synthetic = True
+    grid = (16, 16)
+    n_queries = 32
+
+    def prompt(self, question: str) -> Prompt:
+        question = check_question(question)
+        words = tuple(question[a:b] for a, b in find_words(question))
+        return Prompt(question, question, tuple(range(len(words))), words, tuple((i,) for i in range(len(words))))
+
+    def answer(self, images: Sequence[np.ndarray], prompt: Prompt) -> list[Answer]:
+        answers = []
+        for positive in (
+            self._value(np.stack([_grey(i) for i in images]), np.ones((len(images), len(prompt.words))), prompt) > 0
+        ):
+            ids = tuple(2 * t + (0 if yes else 1) for t, yes in enumerate(positive))
+            tokens = tuple(STEPS[i // 2][i % 2] for i in ids)
+            answers.append(Answer(" ".join(tokens), ids, tokens, True))
+        return answers
+
+    def target(self, text: str) -> Answer:
+        said = {token: 2 * t + i for t, pair in enumerate(STEPS) for i, token in enumerate(pair)}
+        tokens = tuple(text.split())
+        if len(tokens) != len(STEPS) or any(t not in STEPS[i] for i, t in enumerate(tokens)):
+            raise InputError(
+                f"The mock cannot say {text!r}; it says one of {', '.join('/'.join(pair) for pair in STEPS)} at each step."
+            )
+        return Answer(text, tuple(said[t] for t in tokens), tokens, True)
+
+    def trace(
+        self,
+        images: Sequence[np.ndarray],
+        prompt: Prompt,
+        answer: Answer,
+        *,
+        image_index: np.ndarray | None = None,
+        keep_words: np.ndarray | None = None,
+        keep_patches: np.ndarray | None = None,
+        capture: Sequence[str] = (),
+    ) -> Trace:
+        n_words, n_patches = len(prompt.words), self.grid[0] * self.grid[1]
+        index = check_trace(len(images), n_words, n_patches, image_index, keep_words, keep_patches, capture)
+        patches = np.ones((len(index), n_patches)) if keep_patches is None else np.asarray(keep_patches, dtype=float)
+        words = np.ones((len(index), n_words)) if keep_words is None else np.asarray(keep_words, dtype=float)
+        grey = np.stack([_grey(i) for i in images])[index] * patches
+        sign = np.array([1 - 2 * (i % 2) for i in answer.token_ids])
+        v = self._value(grey, words, prompt) * sign
+        maps = {
+            s: torch.stack([self._attention(s, g, p, w, prompt) for g, p, w in zip(grey, patches, words, strict=True)])
+            for s in capture
+        }
+        return Trace(1 / (1 + np.exp(-v)), v, (v < 0).any(1), maps)
+
+    def relevance(self, image: np.ndarray, prompt: Prompt, answer: Answer) -> Mapping[str, Tensor]:
+        maps = self.trace([image], prompt, answer, capture=SITES).attention
+        weigh = torch.from_numpy(
+            _rng(prompt.question, "relevance").uniform(0, 1, (len(answer.tokens), 1, 1, 1))
+        ).float()
+        return {s: m * weigh for s, m in maps.items()}
+
+    def _value(self, grey: np.ndarray, words: np.ndarray, prompt: Prompt) -> np.ndarray:
+        """Log-odds of each step's first word, ``[row, step]``."""
+        rng = _rng(prompt.question, "value")
+        # A few patches and words carry most of it.
+        by_patch = rng.standard_t(2, (grey.shape[1], len(STEPS))) * 0.2
+        by_word = rng.standard_t(2, (len(prompt.words), len(STEPS)))
+        return grey @ by_patch + words @ by_word
+
+    def _attention(self, site: str, grey: np.ndarray, patches: np.ndarray, words: np.ndarray, prompt: Prompt) -> Tensor:
+        rows, cols = self.grid
+        n_text = self.n_queries + len(prompt.token_ids)
+        shape = {
+            "vit": (rows * cols + 1, rows * cols + 1),
+            "qformer_self": (self.n_queries, self.n_queries),
+            "qformer_cross": (self.n_queries, rows * cols + 1),
+            "encoder": (n_text, n_text),
+            "decoder": (len(STEPS), len(STEPS)),
+            "cross": (len(STEPS), n_text),
+        }[site]
+        logits = _rng(prompt.question, site).normal(0, 1, (LAYERS, *shape))
+        if site == "qformer_cross":
+            y, x = np.divmod(np.arange(rows * cols), cols)
+            at = np.arange(self.n_queries)
+            near = (y - (at // 8 * 4 + 2)[:, None]) ** 2 + (x - (at % 8 * 2 + 1)[:, None]) ** 2
+            logits[..., 1:] += np.abs(grey) - near / 8 - 1e9 * (patches == 0)
+        elif site == "decoder":
+            logits += np.triu(np.full(shape, -1e9), 1)
+        elif site in ("encoder", "cross"):
+            logits[..., self.n_queries :] -= 1e9 * (words == 0)
+        return torch.from_numpy(logits).softmax(-1).float()
+
+
+def _grey(image: np.ndarray) -> np.ndarray:
+    """Each patch's grey level against the image's own mean, in standard deviations: ``[patch]``."""
+    grey = cv2.resize(
+        cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float64), (16, 16), interpolation=cv2.INTER_AREA
+    ).ravel()
+    return (grey - grey.mean()) / (grey.std() + 1e-6)
+
+
+def _rng(question: str, purpose: str) -> np.random.Generator:
+    return np.random.default_rng(list(hashlib.sha256(f"{purpose}\0{question}".encode()).digest()))

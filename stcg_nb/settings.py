@@ -1,0 +1,65 @@
+"""Settings from the environment, in one place and typed.
+
+``STCG_MODEL`` names the model. The original study's flags keep working: ``USE_MOCK_MODEL=1`` asks for the mock,
+``STCG_FORCE_REAL=1`` for a real checkpoint (that of ``STCG_MODEL`` if it names one, else `DEFAULT_REAL`) and wins over
+``USE_MOCK_MODEL``; ``STCG_IMAGE_PATH`` is the notebooks' image. ``STCG_DEVICE``, ``STCG_DTYPE`` and ``STCG_SEED`` are the rest.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from stcg_nb.errors import InputError
+
+DEFAULT_REAL = "Salesforce/blip2-flan-t5-xl"
+
+
+class Settings(BaseSettings):
+    """What the environment asks for.
+
+    Raises:
+        InputError: For a value that is not valid; the sentence names the variable and what it takes.
+
+    >>> Settings(use_mock_model=True).model_name
+    'mock'
+    >>> Settings(use_mock_model=True, force_real=True).model_name
+    'Salesforce/blip2-flan-t5-xl'
+    """
+
+    model_config = SettingsConfigDict(env_prefix="STCG_", populate_by_name=True, frozen=True, env_ignore_empty=True)
+
+    model: str = "tiny"
+    use_mock_model: bool = Field(default=False, validation_alias="USE_MOCK_MODEL")
+    force_real: bool = False
+    image_path: str | None = None
+    device: str = "auto"
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    seed: int = Field(default=0, ge=0)
+
+    def __init__(self, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            first = error.errors()[0]
+            name = str(first["loc"][0])
+            variable = name if name.isupper() else f"STCG_{name.upper()}"
+            raise InputError(
+                f"{variable} is {first['input']!r}: {first['msg'][0].lower()}{first['msg'][1:]}."
+            ) from None
+
+    @field_validator("device")
+    @classmethod
+    def _known_device(cls, device: str) -> str:
+        if device not in ("auto", "cpu", "mps") and device.rstrip("0123456789").rstrip(":") != "cuda":
+            raise ValueError("valid are 'auto', 'cpu', 'cuda', 'cuda:0' and so on, 'mps'")
+        return device
+
+    @property
+    def model_name(self) -> str:
+        """The model that the flags together ask for."""
+        if self.force_real:
+            return DEFAULT_REAL if self.model in ("tiny", "mock") else self.model
+        return "mock" if self.use_mock_model else self.model

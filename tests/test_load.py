@@ -1,0 +1,124 @@
+"""Which model a name or the environment gives, and the sentences for those that cannot be had."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import huggingface_hub
+import pytest
+from safetensors.torch import load_file, save_file
+from small_blip2 import save_small
+from transformers import Blip2Config
+
+from stcg_nb.errors import InputError, ModelError
+from stcg_nb.models import load_model
+from stcg_nb.settings import DEFAULT_REAL, Settings
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch):
+    for name in (
+        "STCG_MODEL",
+        "USE_MOCK_MODEL",
+        "STCG_FORCE_REAL",
+        "STCG_IMAGE_PATH",
+        "STCG_DEVICE",
+        "STCG_DTYPE",
+        "STCG_SEED",
+    ):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({}, "tiny"),
+        ({"USE_MOCK_MODEL": "1"}, "mock"),
+        ({"USE_MOCK_MODEL": "true"}, "mock"),
+        ({"USE_MOCK_MODEL": "0"}, "tiny"),
+        ({"USE_MOCK_MODEL": ""}, "tiny"),
+        ({"STCG_FORCE_REAL": "1"}, DEFAULT_REAL),
+        ({"STCG_FORCE_REAL": "1", "USE_MOCK_MODEL": "1"}, DEFAULT_REAL),
+        ({"STCG_FORCE_REAL": "1", "STCG_MODEL": "me/mine"}, "me/mine"),
+        ({"STCG_MODEL": "some/folder"}, "some/folder"),
+    ],
+)
+def test_the_environment_names_the_model(monkeypatch, environment, expected):
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert Settings().model_name == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("USE_MOCK_MODEL", "perhaps"), ("STCG_DTYPE", "float8"), ("STCG_DEVICE", "gpu"), ("STCG_SEED", "-1")],
+)
+def test_an_unknown_value_is_an_error_that_names_the_variable(monkeypatch, name, value):
+    monkeypatch.setenv(name, value)
+    with pytest.raises(InputError, match=name):
+        Settings()
+
+
+def test_the_environment_is_what_load_model_loads(monkeypatch):
+    monkeypatch.setenv("USE_MOCK_MODEL", "1")
+    assert load_model().synthetic
+
+
+def test_a_name_that_is_nothing():
+    with pytest.raises(ModelError, match=r"'tinny' is neither.*load_model\('tiny'\)"):
+        load_model("tinny")
+
+
+def test_a_checkpoint_out_of_reach_is_no_other_model(monkeypatch):
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(ModelError, match=r"nobody/nothing could not be loaded.*load_model\('tiny'\)"):
+        load_model("nobody/nothing")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return save_small(tmp_path / "small")
+
+
+def test_a_folder_in_hub_format_is_loaded_and_named(folder):
+    model = load_model(str(folder))
+    assert (model.name, model.synthetic, model.grid) == ("small", False, (4, 4))
+    assert len(model.revision) == 12
+
+
+def test_an_empty_folder(tmp_path):
+    with pytest.raises(ModelError, match=r"could not be loaded.*config\.json"):
+        load_model(str(tmp_path))
+
+
+def test_weights_in_pickle_are_refused(folder):
+    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+    with pytest.raises(ModelError, match="could not be loaded"):
+        load_model(str(folder))
+
+
+def test_truncated_weights(folder):
+    whole = (folder / "model.safetensors").read_bytes()
+    (folder / "model.safetensors").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ModelError, match="could not be loaded"):
+        load_model(str(folder))
+
+
+def test_missing_weights_are_never_made_up(folder):
+    tensors = load_file(folder / "model.safetensors")
+    del tensors["language_projection.weight"]
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ModelError, match=r"language_projection\.weight"):
+        load_model(str(folder))
+
+
+def test_another_kind_of_model(folder):
+    config = json.loads((folder / "config.json").read_text())
+    shutil.copy(folder / "config.json", folder / "kept.json")
+    (folder / "config.json").write_text(json.dumps(config["text_config"]))
+    with pytest.raises(ModelError, match="is a t5 model; a BLIP-2"):
+        load_model(str(folder))
+    Blip2Config(text_config={"model_type": "opt"}).save_pretrained(folder)
+    with pytest.raises(ModelError, match="blip-2 with opt"):
+        load_model(str(folder))

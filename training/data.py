@@ -1,0 +1,194 @@
+"""Training batches: a pure function of (seed, step), so that a resumed run sees what an uninterrupted one would.
+
+Pictures are altered as the counterfactual engine alters them (an object filled in with its surroundings, noise, JPEG,
+brightness), and now and then a word that carries no meaning is hidden, so that such inputs are familiar to the model.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import cv2
+import easy_vqa
+import numpy as np
+import torch
+from build import GRID, IMAGE_SIZE
+from PIL import Image
+from torch.utils.data import IterableDataset
+
+from stcg_nb.scenes import Question, Scene, make_questions, make_scene
+from stcg_nb.sprites import COLORS, SHAPES
+
+PROMPT = "Question: {} Answer:"
+FUNCTION_WORDS = {"the", "a", "an", "in", "picture", "image", "do", "you", "me", "of", "to"}
+ANCHOR_ROWS, ANCHOR_COLUMNS = 4, 8
+COLOR_IDS = {name: i for i, name in enumerate(COLORS)}
+SHAPE_IDS = {name: i for i, name in enumerate(SHAPES)}
+IGNORE = -100
+
+
+@dataclass
+class Example:
+    """A picture with its questions and, for a scene, what is where.
+
+    Attributes:
+        pixels: uint8 ``[IMAGE_SIZE, IMAGE_SIZE, 3]``.
+        questions: (question, answer) pairs.
+        patches: int64 ``[GRID * GRID, 2]``, shape and colour of the object under each patch; background is the number
+            of shapes or colours; IGNORE where unclear.
+        anchors: int64 ``[32, 2]``, the same for the object whose centre lies in each cell of the queries' grid.
+        offsets: float32 ``[32, 2]``, that centre relative to the middle of the cell, in cells.
+    """
+
+    pixels: np.ndarray
+    questions: list[tuple[str, str]]
+    patches: np.ndarray
+    anchors: np.ndarray
+    offsets: np.ndarray
+
+
+def erase(scene: Scene, i: int, rng: np.random.Generator) -> Scene:
+    """The scene with object i filled in by the mean of its surroundings."""
+    mask = scene.objects[i].mask.astype(np.uint8)
+    reach = max(1, round(scene.size * rng.uniform(0.005, 0.03)))
+    inside = cv2.dilate(mask, np.ones((2 * reach + 1,) * 2, np.uint8)).astype(bool)
+    for j, other in enumerate(scene.objects):
+        if j != i:
+            inside &= ~other.mask
+    ring = cv2.dilate(inside.astype(np.uint8), np.ones((9, 9), np.uint8)).astype(bool) & ~inside
+    image = scene.image.copy()
+    image[inside] = image[ring].mean(0) + rng.normal(0, 2, 3)
+    return replace(scene, image=image, objects=scene.objects[:i] + scene.objects[i + 1 :])
+
+
+def disturb(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    image = pixels.astype(np.float32)
+    if rng.random() < 0.25:
+        image = image * rng.uniform(0.85, 1.12) + rng.uniform(-8, 8)
+    if rng.random() < 0.25:
+        image = image + rng.standard_normal(image.shape, np.float32) * rng.uniform(2, 14)
+    image = np.clip(image, 0, 255).astype(np.uint8)
+    if rng.random() < 0.1:
+        _, code = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(35, 90))])
+        image = cv2.imdecode(code, cv2.IMREAD_COLOR)
+    return image
+
+
+def scene_example(seed: int, rng: np.random.Generator) -> Example:
+    scene = make_scene(seed, 256 if rng.random() < 0.5 else IMAGE_SIZE)
+    if len(scene.objects) > 1 and rng.random() < 0.2:
+        scene = erase(scene, int(rng.integers(len(scene.objects))), rng)
+    questions = make_questions(scene, 0) + make_questions(scene, 1, ("left", "right", "above", "below", "count"))
+    unique: dict[str, Question] = {q.text: q for q in questions}
+    pixels = scene.image
+    if scene.size != IMAGE_SIZE:
+        pixels = np.asarray(Image.fromarray(pixels).resize((IMAGE_SIZE, IMAGE_SIZE), Image.Resampling.BICUBIC))
+    patches = np.full((GRID * GRID, 2), (len(SHAPES), len(COLORS)))
+    anchors = np.full((ANCHOR_ROWS * ANCHOR_COLUMNS, 2), (len(SHAPES), len(COLORS)))
+    offsets = np.zeros((ANCHOR_ROWS * ANCHOR_COLUMNS, 2), np.float32)
+    for o in scene.objects:
+        share = cv2.resize(o.mask.astype(np.float32), (GRID, GRID), interpolation=cv2.INTER_AREA).reshape(-1)
+        patches[share > 0.35] = SHAPE_IDS[o.shape], COLOR_IDS[o.color]
+        patches[(share > 0.1) & (share <= 0.35)] = IGNORE
+        x, y = o.center[0] / scene.size * ANCHOR_COLUMNS, o.center[1] / scene.size * ANCHOR_ROWS
+        cell = int(y) * ANCHOR_COLUMNS + int(x)
+        anchors[cell] = SHAPE_IDS[o.shape], COLOR_IDS[o.color]
+        offsets[cell] = x % 1 - 0.5, y % 1 - 0.5
+    return Example(disturb(pixels, rng), [(q.text, q.answer) for q in unique.values()], patches, anchors, offsets)
+
+
+class EasyVQA:
+    """The training split of the public easy-vqa package, its pictures resized to the model's."""
+
+    def __init__(self) -> None:
+        texts, answers, images = easy_vqa.get_train_questions()
+        paths = easy_vqa.get_train_image_paths()
+        self.questions: dict[int, list[tuple[str, str]]] = {}
+        for text, answer, image in zip(texts, answers, images, strict=True):
+            self.questions.setdefault(image, []).append((text, answer))
+        size = (IMAGE_SIZE, IMAGE_SIZE)
+        self.pixels = {
+            i: np.asarray(Image.open(paths[i]).convert("RGB").resize(size, Image.Resampling.BICUBIC))
+            for i in self.questions
+        }
+        self.ids = sorted(self.questions)
+
+    def example(self, rng: np.random.Generator) -> Example:
+        i = int(rng.choice(self.ids))
+        return Example(
+            disturb(self.pixels[i], rng),
+            self.questions[i],
+            np.full((GRID * GRID, 2), IGNORE),
+            np.full((ANCHOR_ROWS * ANCHOR_COLUMNS, 2), IGNORE),
+            np.zeros((ANCHOR_ROWS * ANCHOR_COLUMNS, 2), np.float32),
+        )
+
+
+def corpus() -> Iterator[str]:
+    """What the tokenizer learns from: questions, answers, and plain English so that any word splits sensibly."""
+    import pydoc_data.topics
+
+    for seed in range(1500):
+        for question in make_questions(make_scene(seed, 64), 0):
+            yield PROMPT.format(question.text)
+            yield question.answer
+    texts, answers, _ = easy_vqa.get_train_questions()
+    for text, answer in zip(texts[::10], answers[::10], strict=True):
+        yield PROMPT.format(text)
+        yield answer
+    prose = "\n".join(pydoc_data.topics.topics.values())
+    yield from re.findall(r"[a-zA-Z][a-zA-Z' ,]{20,}", prose)[:4000]
+
+
+class Batches(IterableDataset):
+    """Batches from `start` on. Each holds tensors ready for `train.losses`."""
+
+    def __init__(self, tokenizer, seed: int, start: int, stop: int, images: int, questions: int, easy: float) -> None:
+        self.tokenizer, self.seed, self.start, self.stop = tokenizer, seed, start, stop
+        self.images, self.questions, self.easy = images, questions, easy
+
+    def __iter__(self) -> Iterator[dict[str, torch.Tensor]]:
+        easy_vqa_split = EasyVQA() if self.easy else None
+        for step in range(self.start, self.stop):
+            rng = np.random.default_rng((self.seed, step))
+            examples = []
+            for _ in range(self.images):
+                if easy_vqa_split and rng.random() < self.easy:
+                    examples.append(easy_vqa_split.example(rng))
+                else:
+                    examples.append(scene_example(int(rng.integers(10**12)), rng))
+            yield self.collate(examples, rng)
+
+    def collate(self, examples: list[Example], rng: np.random.Generator) -> dict[str, torch.Tensor]:
+        owner, prompts, answers = [], [], []
+        for i, example in enumerate(examples):
+            for j in rng.permutation(len(example.questions))[: self.questions]:
+                owner.append(i)
+                prompts.append(PROMPT.format(example.questions[j][0]))
+                answers.append(example.questions[j][1])
+        text = self.tokenizer(prompts, padding=True, return_tensors="pt")
+        for row, prompt in enumerate(prompts):
+            if rng.random() < 0.1:
+                self._hide_words(text, row, prompt, rng)
+        labels = self.tokenizer(answers, padding=True, return_tensors="pt").input_ids
+        labels[labels == self.tokenizer.pad_token_id] = IGNORE
+        return {
+            "pixels": torch.from_numpy(np.stack([e.pixels for e in examples])),
+            "patches": torch.from_numpy(np.stack([e.patches for e in examples])),
+            "anchors": torch.from_numpy(np.stack([e.anchors for e in examples])),
+            "offsets": torch.from_numpy(np.stack([e.offsets for e in examples])),
+            "owner": torch.tensor(owner),
+            "input_ids": text.input_ids,
+            "attention_mask": text.attention_mask,
+            "labels": labels,
+        }
+
+    def _hide_words(self, text, row: int, prompt: str, rng: np.random.Generator) -> None:
+        for match in re.finditer(r"\w+", prompt):
+            if match.group().lower() in FUNCTION_WORDS and rng.random() < 0.4:
+                for position in range(*match.span()):
+                    token = text.char_to_token(row, position)
+                    if token is not None:
+                        text["attention_mask"][row, token] = 0
