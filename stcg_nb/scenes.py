@@ -449,7 +449,7 @@ def _ask_absent(scene: Scene, rng: np.random.Generator) -> Question:
             if not any(_in_direction(scene, i, kind)) and (refs := _references(scene, i))
         ]
         if empty:
-            i, kind, references = empty[int(rng.integers(len(empty)))]
+            _, kind, references = empty[int(rng.integers(len(empty)))]
             return Question(
                 _pick(rng, DIRECTION_TEXTS[kind]).format(_pick(rng, references)), "none", "absent", ()
             )  # fmt: skip

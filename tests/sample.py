@@ -37,7 +37,7 @@ def sample_dataset(
     js[0] = np.nan
     overlap = rng.uniform(0, 1, t)
     overlap[0] = np.nan
-    step, region = ("step",), ("region",)
+    step = ("step",)
     return xr.Dataset(
         {
             "word_text": ("word", np.array(words)),

@@ -44,7 +44,7 @@ def images():
 @pytest.fixture(scope="module")
 def answer(model):
     ids = tuple(model.tokenizer("a red car", add_special_tokens=False)["input_ids"])
-    return Answer("a red car", ids, tuple(["a", "red", "car"]), True)
+    return Answer("a red car", ids, ("a", "red", "car"), True)
 
 
 def official(plain, image, answer, text_mask=None):

@@ -92,7 +92,7 @@ def attend(
     position_bias: Tensor | None = None,
     **kwargs: object,
 ) -> tuple[Tensor, Tensor | None]:
-    """The attention function: query, key and value are ``[row, head, position, width]``, the result ``[row, position, head, width]``."""
+    """The attention function: query, key, value ``[row, head, position, width]``, result ``[row, position, head, width]``."""
     probe, site = _active.get(), getattr(module, "stcg_site", "")
     if probe is not None and site in probe.cuts:
         cut = probe.cuts[site][:, None]
