@@ -18,7 +18,7 @@ from build import GRID, IMAGE_SIZE
 from PIL import Image
 from torch.utils.data import IterableDataset
 
-from stcg_nb.scenes import Question, Scene, make_questions, make_scene
+from stcg_nb.scenes import DIRECTIONS, Question, Scene, make_questions, make_scene
 from stcg_nb.sprites import COLORS, SHAPES
 
 PROMPT = "Question: {} Answer:"
@@ -27,6 +27,8 @@ ANCHOR_ROWS, ANCHOR_COLUMNS = 4, 8
 COLOR_IDS = {name: i for i, name in enumerate(COLORS)}
 SHAPE_IDS = {name: i for i, name in enumerate(SHAPES)}
 IGNORE = -100
+WEIGHTS = {"caption": 5.0, "left": 2.0, "right": 2.0, "above": 2.0, "below": 2.0, "count": 2.0, "absent": 2.0}
+"""How much more often a kind of question that takes longer to learn is asked."""
 
 
 @dataclass
@@ -35,7 +37,9 @@ class Example:
 
     Attributes:
         pixels: uint8 ``[IMAGE_SIZE, IMAGE_SIZE, 3]``.
-        questions: (question, answer) pairs.
+        questions: (question, answer, weight, evidence); a larger weight is drawn more often, and evidence, int64 ``[32]``, says
+            for each cell of the queries' grid what the object with its centre there is to the answer: 0 nothing; 1 part of
+            it; 2 the object that it is left of, or the second from the left, and so on; IGNORE where that is not known.
         patches: int64 ``[GRID * GRID, 2]``, shape and colour of the object under each patch; background is the number
             of shapes or colours; IGNORE where unclear.
         anchors: int64 ``[32, 2]``, the same for the object whose centre lies in each cell of the queries' grid.
@@ -43,7 +47,7 @@ class Example:
     """
 
     pixels: np.ndarray
-    questions: list[tuple[str, str]]
+    questions: list[tuple[str, str, float, np.ndarray]]
     patches: np.ndarray
     anchors: np.ndarray
     offsets: np.ndarray
@@ -88,15 +92,34 @@ def scene_example(seed: int, rng: np.random.Generator) -> Example:
     patches = np.full((GRID * GRID, 2), (len(SHAPES), len(COLORS)))
     anchors = np.full((ANCHOR_ROWS * ANCHOR_COLUMNS, 2), (len(SHAPES), len(COLORS)))
     offsets = np.zeros((ANCHOR_ROWS * ANCHOR_COLUMNS, 2), np.float32)
-    for o in scene.objects:
+    for i, o in enumerate(scene.objects):
         share = cv2.resize(o.mask.astype(np.float32), (GRID, GRID), interpolation=cv2.INTER_AREA).reshape(-1)
         patches[share > 0.35] = SHAPE_IDS[o.shape], COLOR_IDS[o.color]
         patches[(share > 0.1) & (share <= 0.35)] = IGNORE
-        x, y = o.center[0] / scene.size * ANCHOR_COLUMNS, o.center[1] / scene.size * ANCHOR_ROWS
-        cell = int(y) * ANCHOR_COLUMNS + int(x)
-        anchors[cell] = SHAPE_IDS[o.shape], COLOR_IDS[o.color]
-        offsets[cell] = x % 1 - 0.5, y % 1 - 0.5
-    return Example(disturb(pixels, rng), [(q.text, q.answer) for q in unique.values()], patches, anchors, offsets)
+        place, offset = cell(scene, i)
+        anchors[place] = SHAPE_IDS[o.shape], COLOR_IDS[o.color]
+        offsets[place] = offset
+    asked = [
+        (q.text, q.answer, WEIGHTS.get(q.kind, 1.0), evidence(scene, q)) for q in unique.values()
+    ]
+    return Example(disturb(pixels, rng), asked, patches, anchors, offsets)
+
+
+def evidence(scene: Scene, question: Question) -> np.ndarray:
+    """What each cell's object is to the answer, see `Example`."""
+    out = np.zeros(ANCHOR_ROWS * ANCHOR_COLUMNS, np.int64)
+    if question.kind == "absent":
+        out[:] = IGNORE
+    ordered = question.kind in (*DIRECTIONS, "caption")
+    for place, i in enumerate(question.rests_on):
+        out[cell(scene, i)[0]] = 1 + (place if ordered else 0)
+    return out
+
+
+def cell(scene: Scene, i: int) -> tuple[int, tuple[float, float]]:
+    """The cell of the queries' grid that holds the centre of object i, and that centre relative to the cell's middle."""
+    x, y = (c / scene.size * n for c, n in zip(scene.objects[i].center, (ANCHOR_COLUMNS, ANCHOR_ROWS), strict=True))
+    return int(y) * ANCHOR_COLUMNS + int(x), (x % 1 - 0.5, y % 1 - 0.5)
 
 
 class EasyVQA:
@@ -105,9 +128,10 @@ class EasyVQA:
     def __init__(self) -> None:
         texts, answers, images = easy_vqa.get_train_questions()
         paths = easy_vqa.get_train_image_paths()
-        self.questions: dict[int, list[tuple[str, str]]] = {}
+        unknown = np.full(ANCHOR_ROWS * ANCHOR_COLUMNS, IGNORE)
+        self.questions: dict[int, list[tuple[str, str, float, np.ndarray]]] = {}
         for text, answer, image in zip(texts, answers, images, strict=True):
-            self.questions.setdefault(image, []).append((text, answer))
+            self.questions.setdefault(image, []).append((text, answer, 1.0, unknown))
         size = (IMAGE_SIZE, IMAGE_SIZE)
         self.pixels = {
             i: np.asarray(Image.open(paths[i]).convert("RGB").resize(size, Image.Resampling.BICUBIC))
@@ -162,12 +186,16 @@ class Batches(IterableDataset):
             yield self.collate(examples, rng)
 
     def collate(self, examples: list[Example], rng: np.random.Generator) -> dict[str, torch.Tensor]:
-        owner, prompts, answers = [], [], []
+        owner, prompts, answers, evidences = [], [], [], []
         for i, example in enumerate(examples):
-            for j in rng.permutation(len(example.questions))[: self.questions]:
+            # Without replacement, by weight (Efraimidis and Spirakis 2006).
+            keys = [rng.random() ** (1 / weight) for _, _, weight, _ in example.questions]
+            for j in np.argsort(keys)[::-1][: self.questions]:
+                question, answer, _, known = example.questions[j]
                 owner.append(i)
-                prompts.append(PROMPT.format(example.questions[j][0]))
-                answers.append(example.questions[j][1])
+                prompts.append(PROMPT.format(question))
+                answers.append(answer)
+                evidences.append(known)
         text = self.tokenizer(prompts, padding=True, return_tensors="pt")
         for row, prompt in enumerate(prompts):
             if rng.random() < 0.1:
@@ -183,6 +211,7 @@ class Batches(IterableDataset):
             "input_ids": text.input_ids,
             "attention_mask": text.attention_mask,
             "labels": labels,
+            "evidence": torch.from_numpy(np.stack(evidences)),
         }
 
     def _hide_words(self, text, row: int, prompt: str, rng: np.random.Generator) -> None:

@@ -1,11 +1,13 @@
 """Train the embedded model, from nothing to the folder that the package ships.
 
-    python training/train.py --out runs/tiny [--seed 0] [--steps 800 4000]
+    python training/train.py --out runs/tiny [--seed 0] [--steps 800 4000 5000] [--start FOLDER]
 
-Two stages, as BLIP-2 has: first the ViT and the Q-Former learn to see (which object lies under each patch, and which has
-its centre in each query's cell; the linear heads for this are thrown away afterwards), then everything learns to answer,
-with those two losses kept at a lower weight. Hidden matrices are trained with Muon, the rest with AdamW; no dropout, as
-the scenes are endless; bfloat16 autocast. A checkpoint every few minutes; the same command goes on from the last one.
+Three stages. *see*: the ViT and the Q-Former learn which object lies under each patch, and which has its centre in each
+query's cell. *answer*: everything learns to answer questions, those two losses kept at a lower weight. *reason*: the ViT
+is frozen, as in BLIP-2, and the encoder learns besides which objects an answer rests on. The linear heads of the side
+losses are thrown away. Hidden matrices are trained with Muon, the rest with AdamW; no dropout, as the scenes are endless;
+bfloat16 autocast. A checkpoint every few minutes; the same command goes on from the last one. ``--start`` takes the
+weights of a finished model and does the last stage alone.
 """
 
 from __future__ import annotations
@@ -26,22 +28,24 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 from transformers import AutoProcessor, Blip2ForConditionalGeneration
 
+from stcg_nb.scenes import MAX_OBJECTS
 from stcg_nb.sprites import COLORS, SHAPES
 
-STAGES = ("see", "answer")
+STAGES = ("see", "answer", "reason")
 # Learning rates of the ViT's matrices, the other modules' matrices (both Muon) and everything else (AdamW). Muon at 0.02
 # diverges behind the ViT; and in the second stage the ViT would forget at it what it has learnt to see.
-RATES = {"see": (0.02, 0.006, 1e-3), "answer": (0.006, 0.006, 1e-3)}
+RATES = {"see": (0.02, 0.006, 1e-3), "answer": (0.006, 0.006, 1e-3), "reason": (0.0, 0.006, 1e-3)}
 SAVE_EVERY = 200
 
 
 class Heads(nn.Module):
-    """Linear read-outs of the first stage: shape and colour of patches and queries, and the place within a cell."""
+    """Linear read-outs: shape and colour of patches and queries, the place within a cell, and a query's part in an answer."""
 
     def __init__(self) -> None:
         super().__init__()
         self.patch = nn.Linear(WIDTH, len(SHAPES) + len(COLORS) + 2)
         self.query = nn.Linear(WIDTH, len(SHAPES) + len(COLORS) + 4)
+        self.evidence = nn.Linear(WIDTH, MAX_OBJECTS + 1)
 
 
 def names_loss(logits: Tensor, target: Tensor) -> Tensor:
@@ -60,8 +64,9 @@ def names_loss(logits: Tensor, target: Tensor) -> Tensor:
     return loss
 
 
-def see(model: Blip2ForConditionalGeneration, heads: Heads, batch: dict[str, Tensor], normalize) -> tuple:
-    vision = model.vision_model(pixel_values=normalize(batch["pixels"])).last_hidden_state
+def see(model: Blip2ForConditionalGeneration, heads: Heads, batch: dict[str, Tensor], normalize, frozen: bool) -> tuple:
+    with torch.set_grad_enabled(not frozen):
+        vision = model.vision_model(pixel_values=normalize(batch["pixels"])).last_hidden_state
     queries = model.qformer(
         query_embeds=model.query_tokens.expand(len(vision), -1, -1), encoder_hidden_states=vision
     ).last_hidden_state
@@ -69,39 +74,46 @@ def see(model: Blip2ForConditionalGeneration, heads: Heads, batch: dict[str, Ten
     seen = batch["anchors"][..., 0] >= 0
     there = seen & (batch["anchors"][..., 0] < len(SHAPES))
     losses = {
-        "patch": names_loss(heads.patch(vision[:, 1:]), batch["patches"]),
         "query": names_loss(read[..., :-2], batch["anchors"]),
         "place": F.smooth_l1_loss(read[..., -2:].float()[there], batch["offsets"][there]),
     }
+    if not frozen:
+        losses["patch"] = names_loss(heads.patch(vision[:, 1:]), batch["patches"])
     with torch.no_grad():
         guess = read[..., : len(SHAPES) + 1].argmax(-1)
         accuracy = {"query_acc": (guess == batch["anchors"][..., 0])[there].float().mean()}
-        solid = (batch["patches"][..., 0] >= 0) & (batch["patches"][..., 0] < len(SHAPES))
-        guess = heads.patch(vision[:, 1:])[..., : len(SHAPES) + 1].argmax(-1)
-        accuracy["patch_acc"] = (guess == batch["patches"][..., 0])[solid].float().mean()
     return queries, losses, accuracy
 
 
-def answer(model: Blip2ForConditionalGeneration, queries: Tensor, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-    """Mean loss and share of exact answers, teacher-forced. Short and long answers run apart, to pad little."""
+def answer(
+    model: Blip2ForConditionalGeneration, heads: Heads, queries: Tensor, batch: dict[str, Tensor]
+) -> tuple[dict[str, Tensor], Tensor]:
+    """Mean losses and share of exact answers, teacher-forced. Short and long answers run apart, to pad little."""
     prefix = model.language_projection(queries)[batch["owner"]]
     words = model.get_input_embeddings()(batch["input_ids"])
     embeds = torch.cat([prefix, words.to(prefix.dtype)], 1)
     mask = torch.cat([torch.ones(prefix.shape[:2], dtype=torch.long), batch["attention_mask"]], 1)
     lengths = (batch["labels"] >= 0).sum(1)
-    total, exact = queries.new_zeros((), dtype=torch.float32), 0.0
+    words, evidence, exact = queries.new_zeros((), dtype=torch.float32), queries.new_zeros((), dtype=torch.float32), 0.0
+    weight = torch.tensor([0.2] + [1.0] * MAX_OBJECTS)
     for group in (lengths <= 4, lengths > 4):
         if group.any():
             labels = batch["labels"][group][:, : lengths[group].max()]
             start = model.language_model._shift_right(labels)
-            logits = model.language_model(
+            out = model.language_model(
                 inputs_embeds=embeds[group], attention_mask=mask[group], decoder_input_ids=start
-            ).logits.float()
+            )
+            logits = out.logits.float()
             token = F.cross_entropy(logits.transpose(1, 2), labels, reduction="none")
+            read = heads.evidence(out.encoder_last_hidden_state[:, : queries.shape[1]]).float()
+            evidence = evidence + F.cross_entropy(
+                read.transpose(1, 2), batch["evidence"][group], weight, reduction="none"
+            ).mean(1).sum()
             # A longer answer weighs more, but not in proportion.
-            total = total + (token.sum(1) / lengths[group] ** 0.5).sum()
+            words = words + (token.sum(1) / lengths[group] ** 0.5).sum()
             exact += ((logits.argmax(-1) == labels) | (labels < 0)).all(1).float().sum().item()
-    return total / len(lengths), torch.tensor(exact / len(lengths))
+    n = len(lengths)
+    return {"words": words / n, "evidence": evidence / n}, torch.tensor(exact / n)
 
 
 def optimizers(model: nn.Module, heads: nn.Module) -> list[torch.optim.Optimizer]:
@@ -130,7 +142,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--out", type=Path, required=True, help="folder of the checkpoint and the finished model")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--steps", type=int, nargs=2, default=(800, 4000), metavar=STAGES)
+    parser.add_argument("--steps", type=int, nargs=3, default=(800, 4000, 5000), metavar=STAGES)
+    parser.add_argument("--start", type=Path, help="folder of a finished model to do the last stage on")
     parser.add_argument("--images", type=int, default=32, help="pictures a step")
     parser.add_argument("--questions", type=int, default=8, help="questions a picture, at most")
     args = parser.parse_args()
@@ -138,12 +151,16 @@ def main() -> None:
     args.out.mkdir(parents=True, exist_ok=True)
 
     processor_dir = args.out / "model"
+    if args.start and not processor_dir.exists():
+        AutoProcessor.from_pretrained(args.start).save_pretrained(processor_dir)
     if (processor_dir / "tokenizer.json").exists():
         processor = AutoProcessor.from_pretrained(processor_dir)
     else:
         processor = build_processor(build_tokenizer(corpus()))
         processor.save_pretrained(processor_dir)
     model, heads = build_model(processor, args.seed).train(), Heads()
+    if args.start:
+        model = Blip2ForConditionalGeneration.from_pretrained(args.start).train()
     mean, std = (
         torch.tensor(v).view(3, 1, 1)
         for v in (processor.image_processor.image_mean, processor.image_processor.image_std)
@@ -152,7 +169,7 @@ def main() -> None:
     def normalize(pixels: Tensor) -> Tensor:
         return (pixels.permute(0, 3, 1, 2) / 255 - mean) / std
 
-    done = {"stage": 0, "step": 0}
+    done = {"stage": len(STAGES) - 1 if args.start else 0, "step": 0}
     state_file = args.out / "state.safetensors"
     opts = optimizers(model, heads)
     if state_file.exists():
@@ -184,7 +201,7 @@ def main() -> None:
         if stage < done["stage"]:
             continue
         start = done["step"] if stage == done["stage"] else 0
-        answering = name == "answer"
+        answering, frozen = name != "see", name == "reason"
         batches = Batches(
             processor.tokenizer, args.seed * 10 + stage, start, steps, args.images, args.questions,
             easy=0.15 if answering else 0.0,
@@ -199,12 +216,14 @@ def main() -> None:
             for group, top in zip(groups, RATES[name], strict=True):
                 group["lr"] = top * rate(step, steps)
             with torch.autocast("cpu", torch.bfloat16):
-                queries, losses, shown = see(model, heads, batch, normalize)
-                loss = losses["patch"] + losses["query"] + losses["place"]
+                queries, losses, shown = see(model, heads, batch, normalize, frozen)
+                loss = sum(losses.values())
                 if answering:
-                    words, shown["exact"] = answer(model, queries, batch)
-                    loss = 0.2 * loss + words
-                    losses["words"] = words
+                    said, shown["exact"] = answer(model, heads, queries, batch)
+                    loss = 0.2 * loss + said["words"]
+                    if frozen:
+                        loss = loss + 2.0 * said["evidence"]
+                    losses |= said
             loss.backward()
             nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             for opt in opts:
