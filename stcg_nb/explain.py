@@ -23,11 +23,12 @@ import xarray as xr
 
 from stcg_nb import counterfactual, temporal
 from stcg_nb.alignment import Alignment, align, check_estimator, needed_sites
+from stcg_nb.fills import fill_region
 from stcg_nb.graph import STCG
 from stcg_nb.images import read_image, thumbnail
 from stcg_nb.models import Answer, Model, Prompt, load_model
 from stcg_nb.perturb import DEFAULT, perturb
-from stcg_nb.regions import Regions, fill_region, make_regions
+from stcg_nb.regions import Regions, make_regions
 
 FILL = "mean"
 THUMBNAIL = 160

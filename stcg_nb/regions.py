@@ -1,7 +1,6 @@
 """Regions of an image: a partition of its pixels, from superpixels, a grid, or boxes that a person drew.
 
-Regions may be of any shape; a model sees patches. `Regions.patch_weights` links the two by area. An absent region is
-filled from what surrounds it, since a black hole would be a strange new object: `fill_region`.
+Regions may be of any shape; a model sees patches. `Regions.patch_weights` links the two by area.
 """
 
 from __future__ import annotations
@@ -19,10 +18,7 @@ from stcg_nb.errors import InputError
 from stcg_nb.images import thumbnail
 from stcg_nb.superpixels import superpixels
 
-FILLS = ("mean", "blur", "inpaint")
 SLIC_SIDE = 512  # larger images are segmented at this size
-BLUR_SIDE = 256  # and blurred at this
-INPAINT_RADIUS = 5  # pixels
 DEFAULT_REGIONS = 24
 
 
@@ -119,7 +115,7 @@ def make_regions(image: np.ndarray, spec: str | Regions = "slic") -> Regions:
     ('r0', 'r1', 'r2', 'r3', 'r4', 'r5')
     """
     if isinstance(spec, Regions):
-        _check_fit(image, spec)
+        check_fit(image, spec)
         return spec
     if match := re.fullmatch(r"slic(?::(\d{1,4}))?", spec):
         return slic_regions(image, int(match[1] or DEFAULT_REGIONS))
@@ -128,7 +124,8 @@ def make_regions(image: np.ndarray, spec: str | Regions = "slic") -> Regions:
     raise InputError(f"{spec!r} names no regions; valid are 'slic', 'slic:30', 'grid' and 'grid:8x8' (rows x columns).")
 
 
-def _check_fit(image: np.ndarray, regions: Regions) -> None:
+def check_fit(image: np.ndarray, regions: Regions) -> None:
+    """Raise `InputError` unless the regions are of an image ``[height, width, 3]`` of this size."""
     if regions.labels.shape != image.shape[:2]:
         (height, width), (h, w) = image.shape[:2], regions.labels.shape
         raise InputError(
@@ -207,60 +204,6 @@ def _numbered(labels: np.ndarray) -> Regions:
     """The same partition with numbers from 0 on, none missing."""
     found, numbers = np.unique(labels, return_inverse=True)
     return Regions(numbers.reshape(labels.shape), tuple(f"r{i}" for i in range(len(found))))
-
-
-def fill_region(image: np.ndarray, regions: Regions, ids: Sequence[int], fill: str = "mean") -> np.ndarray:
-    """The image with some regions absent, filled from what is around them.
-
-    Args:
-        image: uint8 ``[height, width, 3]``.
-        regions: Its regions.
-        ids: Which are absent, from 0 to R - 1.
-        fill: ``"mean"``: each connected hole gets the mean colour of the ring of pixels around it; ``"blur"``: the
-            image itself, blurred by an eighth of its side, so that a trace of the colour stays; ``"inpaint"``: the
-            surroundings continued inwards (Telea 2004, OpenCV). The first pixel around, where colours mix, does not
-            count. Where nothing is left around, the image's mean colour.
-
-    Raises:
-        InputError: For an unknown fill or region, or regions of another image.
-
-    >>> image = np.full((8, 8, 3), 200, np.uint8)
-    >>> image[2:4, 2:4] = 0
-    >>> int(fill_region(image, box_regions(image, {"dark": (2, 2, 4, 4)}), [0]).min())
-    200
-    """
-    if fill not in FILLS:
-        raise InputError(f"{fill!r} is no fill; valid are {', '.join(FILLS)}.")
-    _check_fit(image, regions)
-    unknown = [i for i in ids if not 0 <= i < regions.n]
-    if unknown:
-        raise InputError(f"There is no region {unknown[0]}; the regions are 0 to {regions.n - 1}.")
-    hole = np.isin(regions.labels, np.asarray(ids, dtype=np.int64))
-    fringed = cv2.dilate(hole.astype(np.uint8), np.ones((3, 3), np.uint8))
-    out = image.copy()
-    if fill == "blur":
-        small = thumbnail(image, BLUR_SIDE)
-        blurred = cv2.GaussianBlur(small, (0, 0), min(small.shape[:2]) / 8)
-        out[hole] = cv2.resize(blurred, image.shape[1::-1], interpolation=cv2.INTER_LINEAR)[hole]
-    elif fill == "inpaint" and not fringed.all():
-        out[hole] = cv2.inpaint(image, fringed, INPAINT_RADIUS, cv2.INPAINT_TELEA)[hole]
-    else:
-        _fill_with_ring(image, hole, fringed, out)
-    return out
-
-
-def _fill_with_ring(image: np.ndarray, hole: np.ndarray, fringed: np.ndarray, out: np.ndarray) -> None:
-    """Give each connected part of the hole ``[height, width]`` the mean colour of the ring around it, in place."""
-    reach = 1 + max(2, round(min(hole.shape) / 64))
-    kernel = np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)
-    count, parts, boxes, _ = cv2.connectedComponentsWithStats(hole.astype(np.uint8), connectivity=4)
-    for part in range(1, count):
-        x, y, width, height = boxes[part, :4]
-        near = slice(max(y - reach, 0), y + height + reach), slice(max(x - reach, 0), x + width + reach)
-        inside = parts[near] == part
-        ring = cv2.dilate(inside.astype(np.uint8), kernel).astype(bool) & (fringed[near] == 0)
-        around = image[near][ring] if ring.any() else image.reshape(-1, 3)
-        out[near][inside] = around.mean(0).round().astype(np.uint8)
 
 
 def run_lengths(mask: np.ndarray) -> list[int]:

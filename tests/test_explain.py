@@ -8,9 +8,10 @@ import pytest
 from stcg_nb.alignment import align
 from stcg_nb.errors import InputError, ModelError
 from stcg_nb.explain import explain
+from stcg_nb.fills import fill_region
 from stcg_nb.models import load_model
 from stcg_nb.perturb import DEFAULT, PERTURBATIONS, perturb
-from stcg_nb.regions import box_regions, fill_region, make_regions
+from stcg_nb.regions import box_regions, make_regions
 from stcg_nb.scenes import EVALUATION_SEEDS, make_questions, make_scene
 
 SCENE = make_scene(EVALUATION_SEEDS + 17)

@@ -117,6 +117,7 @@ class Model(Protocol):
         keep_words: np.ndarray | None = None,
         keep_patches: np.ndarray | None = None,
         capture: Sequence[str] = (),
+        reuse: bool = True,
     ) -> Trace:
         """Teacher-force `answer` through counterfactual rows, in batches.
 
@@ -130,6 +131,7 @@ class Model(Protocol):
             keep_patches: True where a patch is present, ``[row, patch]``. An absent patch is cut from the Q-Former's
                 cross-attention; the vision model has still seen it (filling the image instead is another estimand).
             capture: Sites whose attention is kept.
+            reuse: Keep the images' encodings for later calls. Not worth its memory for images that come once.
 
         Raises:
             InputError: For a site that does not exist, or masks of another shape.

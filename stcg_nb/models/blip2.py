@@ -157,6 +157,7 @@ class Blip2:
         keep_words: np.ndarray | None = None,
         keep_patches: np.ndarray | None = None,
         capture: Sequence[str] = (),
+        reuse: bool = True,
     ) -> Trace:
         n_patches = self.grid[0] * self.grid[1]
         index = check_trace(
@@ -164,7 +165,7 @@ class Blip2:
         )  # fmt: skip
         early = tuple(s for s in capture if s in VISION_SITES + QUERY_SITES)
         late = tuple(s for s in capture if s in TEXT_SITES)
-        encoded = self._encode(images, early if keep_patches is None else tuple(s for s in early if s == "vit"))
+        encoded = self._encode(images, early if keep_patches is None else tuple(s for s in early if s == "vit"), reuse)
         targets = torch.tensor(
             [*answer.token_ids, self._end] if answer.ended else answer.token_ids, device=self._device
         )
@@ -232,7 +233,7 @@ class Blip2:
             self._device, self.network.vision_model.embeddings.patch_embedding.weight.dtype
         )
 
-    def _encode(self, images: Sequence[np.ndarray], capture: Sequence[str]) -> list[Encoded]:
+    def _encode(self, images: Sequence[np.ndarray], capture: Sequence[str], reuse: bool = True) -> list[Encoded]:
         """Every image's encoding, from the cache where it holds all that is wanted."""
         keys = [hashlib.sha256(str(i.shape).encode() + i.tobytes()).hexdigest() for i in images]
         found = {k: self._cache[k] for k in keys if k in self._cache and set(capture) <= set(self._cache[k].maps)}
@@ -250,7 +251,7 @@ class Blip2:
         if missing:
             fresh = [e for chunk in self._chunks("encode", len(missing), run) for e in chunk]
             found |= dict(zip(missing, fresh, strict=True))
-        for key in keys:
+        for key in keys if reuse else ():
             self._cache[key] = found[key]
             self._cache.move_to_end(key)
         size = sum(e.bytes for e in self._cache.values())

@@ -71,6 +71,7 @@ class Mock:
         keep_words: np.ndarray | None = None,
         keep_patches: np.ndarray | None = None,
         capture: Sequence[str] = (),
+        reuse: bool = True,
     ) -> Trace:
         n_words, n_patches = len(prompt.words), self.grid[0] * self.grid[1]
         index = check_trace(len(images), n_words, n_patches, image_index, keep_words, keep_patches, capture)
