@@ -5,14 +5,19 @@
 >>> stcg = stcg_nb.explain(path, question, "mock")
 >>> stcg.to_networkx().number_of_nodes() == len(stcg.words) + len(stcg.regions) + len(stcg.steps)
 True
+>>> from stcg_nb import explain
+>>> explain is stcg_nb.explain
+True
 """
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -33,6 +38,18 @@ def __getattr__(name: str) -> Any:
     if name in _HOMES:
         return getattr(import_module(_HOMES[name]), name)
     raise AttributeError(f"module 'stcg_nb' has no attribute {name!r}")
+
+
+class _Package(ModuleType):
+    """This package, in which `explain` is the function also once the module of that name is imported."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in _HOMES and isinstance(value, ModuleType):
+            value = getattr(value, name)
+        super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
 
 
 def demo() -> tuple[str, str]:
