@@ -7,9 +7,11 @@ state, which can be megabytes, is taken out of the executed notebook.
 from __future__ import annotations
 
 import json
+import os
 import platform
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from importlib.metadata import version
 from os import PathLike
@@ -34,8 +36,9 @@ def run_notebook(
 ) -> Path:
     """Execute a notebook with parameters.
 
-    The folder holds the executed notebook, ``parameters.json``, ``environment.json`` and ``status.json`` (``done`` or ``failed`` and
-    the error). A notebook with a parameter ``run_dir`` writes its results there.
+    The folder holds the executed notebook, ``parameters.json``, ``environment.json`` and ``status.json``: ``running``,
+    ``done``, or ``failed`` with the error and the number of the cell. A notebook with a parameter
+    ``run_dir`` writes its results there.
 
     Args:
         notebook: ``.ipynb``, or its paired ``.py``.
@@ -52,70 +55,134 @@ def run_notebook(
     source = Path(notebook)
     if not source.is_file() or source.suffix not in (".ipynb", ".py"):
         raise InputError(f"{str(source)!r} is no notebook; give an existing .ipynb or a paired .py.")
+    book = _read(source)
     folder = Path(out) if out is not None else Path("runs") / f"{source.stem}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
-    prepare_folder(folder)
-    try:
-        book = jupytext.read(source)
-    except (ValueError, KeyError, nbformat.reader.NotJSONError, nbformat.ValidationError) as error:
-        folder.rmdir()
-        raise InputError(f"{str(source)!r} cannot be read as a notebook ({error}).") from None
-    book.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
     with tempfile.TemporaryDirectory() as temporary:
-        readable = Path(temporary) / f"{source.stem}.ipynb"
+        readable = Path(temporary) / "notebook.ipynb"
         nbformat.write(book, readable)
         known = papermill.inspect_notebook(str(readable))
         unknown = sorted(set(parameters) - set(known))
         if unknown:
-            folder.rmdir()
             valid = ", ".join(sorted(known)) or "none: it has no cell tagged 'parameters'"
             raise InputError(f"{source.name} has no parameter {unknown[0]!r}; valid are {valid}.")
         values = dict(parameters)
-        if "run_dir" in known:
-            values.setdefault("run_dir", str(folder.resolve()))
-        _write(folder / "parameters.json", values)
+        if "run_dir" in known and "run_dir" not in values:
+            values["run_dir"] = str(folder.resolve())
+        content = _json(values)
+        prepare_folder(folder)
+        (folder / "parameters.json").write_text(content, encoding="utf-8")
         _write(folder / "environment.json", environment())
+        _write(folder / "status.json", {"status": "running"})
         executed = folder / f"{source.stem}.ipynb"
-        failure: papermill.PapermillExecutionError | None = None
         try:
             papermill.execute_notebook(
                 str(readable),
-                str(executed),
+                str(executed).replace("{", "{{").replace("}", "}}"),  # papermill fills in parameters between braces
                 parameters=values,
                 cwd=str(source.parent),
                 progress_bar=False,
                 kernel_name="python3",
+                extra_arguments=["--log-level=ERROR"],  # the kernel warns that loopback TCP is not encrypted
             )
         except papermill.PapermillExecutionError as error:
-            failure = error
+            strip_widgets(executed)
+            reason, cell = f"{error.ename}: {error.evalue}", _cell_number(book, error.cell_index, bool(values))
+            _write(folder / "status.json", {"status": "failed", "error": reason, "cell": cell})
+            where = f"cell {cell}, {_first_line(error.source)!r}," if cell else "the cell of the given parameters"
+            raise RunError(f"{source.name} stopped in {where} with {_first_line(reason)} (see {executed}).") from None
+        except BaseException as error:  # the kernel died, there is none, or someone stopped the run
+            reason = f"{type(error).__name__}: {error}"
+            _write(folder / "status.json", {"status": "failed", "error": reason, "cell": None})
+            if not isinstance(error, Exception):
+                raise
+            raise RunError(f"{source.name} stopped with {_first_line(reason)} (see {folder}).") from error
     strip_widgets(executed)
-    if failure is not None:
-        _write(
-            folder / "status.json",
-            {"status": "failed", "error": f"{failure.ename}: {failure.evalue}", "cell": failure.cell_index},
-        )
-        raise RunError(f"{source.name} stopped with {failure.ename}: {failure.evalue} (see {executed}).")
     _write(folder / "status.json", {"status": "done"})
     return folder
 
 
-def prepare_folder(folder: Path) -> None:
+def _read(source: Path) -> nbformat.NotebookNode:
+    try:
+        book = jupytext.read(source)
+        nbformat.validate(book)
+    except Exception as error:  # on a damaged file jupytext and nbformat raise errors of many types
+        reason = _first_line(f"{type(error).__name__}: {error}")
+        raise InputError(
+            f"{str(source)!r} cannot be read as a notebook ({reason}); open and save it in Jupyter."
+        ) from error
+    book.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    return book
+
+
+def _cell_number(book: nbformat.NotebookNode, index: int, injected: bool) -> int | None:
+    """The number, from 1 on, in a notebook of the cell at an index of its executed copy; None for papermill's own cell.
+
+    papermill puts the parameters in a cell of their own, in place of an earlier such cell, else after the one that is tagged
+    ``parameters``.
+    """
+    tags = [cell.metadata.get("tags", []) for cell in book.cells]
+    if not injected or any("injected-parameters" in t for t in tags):
+        return index + 1
+    own = next((i + 1 for i, t in enumerate(tags) if "parameters" in t), 0)
+    return None if index == own else index + 1 if index < own else index
+
+
+def _first_line(text: str) -> str:
+    return next((line.strip() for line in text.splitlines() if line.strip()), "")
+
+
+def prepare_folder(folder: Path) -> list[Path]:
     """Make a results folder, or take an empty one.
 
+    Returns:
+        The folders that were made, the innermost first.
+
     Raises:
-        InputError: If it holds files, is a file, or cannot be made or written.
+        InputError: If it holds files, is a file, or cannot be made or written; then nothing is made.
     """
-    if folder.is_file():
-        raise InputError(f"{str(folder)!r} is a file; name a folder for the results.")
-    if folder.is_dir() and any(folder.iterdir()):
-        raise InputError(f"The folder {str(folder)!r} holds files already; name a new one, or empty it.")
+    made: list[Path] = []
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        if folder.is_file():
+            raise InputError(f"{str(folder)!r} is a file; name a folder for the results.")
+        if folder.is_dir() and any(folder.iterdir()):
+            raise InputError(f"The folder {str(folder)!r} holds files already; name a new one, or empty it.")
+        for part in reversed([p for p in (folder, *folder.parents) if not os.path.lexists(p)]):
+            part.mkdir()
+            made.insert(0, part)
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
+        _remove([], made)
         raise InputError(
             f"The folder {str(folder)!r} cannot be written ({error.strerror}); choose one that is yours."
         ) from None
+    return made
+
+
+@contextmanager
+def results_folder(folder: Path) -> Iterator[list[Path]]:
+    """A results folder, new or empty, for a block that puts each file it has written on the list.
+
+    If the block fails, its files and the folders that were made for it are removed, and nothing else.
+
+    Raises:
+        InputError: As `prepare_folder`.
+    """
+    made = prepare_folder(folder)
+    written: list[Path] = []
+    try:
+        yield written
+    except BaseException:
+        _remove(written, made)
+        raise
+
+
+def _remove(files: Sequence[Path], folders: Sequence[Path]) -> None:
+    for path in files:
+        path.unlink(missing_ok=True)
+    for path in folders:
+        with suppress(OSError):  # somebody else has put something there: it stays
+            path.rmdir()
 
 
 def strip_widgets(path: Path) -> None:
@@ -141,5 +208,14 @@ def _installed(name: str) -> bool:
     return True
 
 
+def _json(content: Mapping[str, Any]) -> str:
+    try:
+        return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"A parameter is none that JSON can hold ({error}); valid are text, finite numbers, true, false, null, lists and objects."
+        ) from None
+
+
 def _write(path: Path, content: Mapping[str, Any]) -> None:
-    path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    path.write_text(_json(content), encoding="utf-8")

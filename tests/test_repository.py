@@ -1,0 +1,154 @@
+"""The files around the code agree with it: requirements, versions, commands, and nothing in them that belongs elsewhere."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+import stcg_nb
+
+ROOT = Path(__file__).parent.parent
+CONDA_NAMES = {"pytorch": "torch"}
+# Parts of names, so that this file does not hold them whole.
+HOSTS = re.compile(
+    "|".join(("pypi" r"\.org", "pythonhosted" r"\.org", "anaconda" r"\.(org|com)", "download" r"\.pytorch"))
+)
+INDEX = re.compile("(extra-)?index-url|find-links")
+MACHINE = re.compile(r"(?<![\w.~-])/(work|home|root|Users|tmp)/[\w.-]+")
+
+
+def project() -> dict:
+    return tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+
+def requirements(*extras: str) -> dict[str, Requirement]:
+    """By name and marker, since OpenCV has two names."""
+    table = project()
+    texts = [*table["dependencies"], *(t for e in extras for t in table["optional-dependencies"][e])]
+    return {f"{canonicalize_name(r.name)};{r.marker}": r for r in map(Requirement, texts)}
+
+
+def tracked() -> list[Path]:
+    if not (ROOT / ".git").exists():
+        pytest.skip("not a checkout")
+    names = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True).stdout.decode()
+    return [ROOT / name for name in names.split("\0") if name and (ROOT / name).is_file()]
+
+
+def texts() -> list[tuple[Path, str]]:
+    found = []
+    for path in tracked():
+        try:
+            found.append((path, path.read_text(encoding="utf-8")))
+        except UnicodeDecodeError:
+            continue
+    return found
+
+
+def test_environment_yml_agrees_with_pyproject_in_names_and_bounds():
+    entries = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
+    pip = next(e["pip"] for e in entries if isinstance(e, dict))
+    assert "-e ." in pip
+    found = {}
+    for text in [*(e for e in entries if isinstance(e, str)), *(p for p in pip if p != "-e .")]:
+        need = Requirement(text)
+        found[f"{canonicalize_name(CONDA_NAMES.get(need.name, need.name))};{need.marker}"] = need.specifier
+    assert found.pop("python;None") == project()["requires-python"]
+    assert not found.pop("pip;None")
+    assert found == {name: r.specifier for name, r in requirements("lab", "test").items()}
+
+
+def test_every_requirement_is_pinned_within_its_bounds():
+    lines = (ROOT / "constraints" / "pinned.txt").read_text().splitlines()
+    pins = dict(line.split("==") for line in lines if not line.startswith("#"))
+    assert len(pins) == sum("==" in line for line in lines)
+    wanted = requirements(*project()["optional-dependencies"])
+    outside = [str(r) for r in wanted.values() if not r.specifier.contains(pins.get(canonicalize_name(r.name), "0"))]
+    assert outside == []
+
+
+def test_versions_agree():
+    version = project()["version"]
+    assert stcg_nb.__version__ == version
+    assert f"version: {version}\n" in (ROOT / "CITATION.cff").read_text()
+    changelog = (ROOT / "CHANGELOG.md").read_text()
+    assert re.search(rf"^## (Unreleased|{re.escape(version)})", changelog, re.MULTILINE)
+
+
+def test_the_commands_of_the_readme_exist():
+    makefile = (ROOT / "Makefile").read_text()
+    targets = set(re.findall(r"^(\w+):", makefile, re.MULTILINE))
+    for name in ("README.md", "CONTRIBUTING.md"):
+        text = (ROOT / name).read_text()
+        commands = {word for line in re.findall(r"\bmake ((?:[a-z]+ ?)+)", text) for word in line.split()[:1]}
+        code = {word for line in re.findall(r"`make ([a-z ]+)`", text) for word in line.split()}
+        assert {c for c in code if c not in targets} == set(), name
+        if name == "README.md":
+            assert {"run", "test"} <= commands
+    phony = re.search(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)
+    assert phony
+    assert set(phony[1].split()) == targets
+
+
+def test_links_of_the_documents_lead_somewhere():
+    missing = []
+    for name in ("README.md", "CONTRIBUTING.md"):
+        for target in re.findall(r"\]\(([^)#]+)\)", (ROOT / name).read_text()):
+            if not target.startswith("https://") and not (ROOT / target).exists():
+                missing.append(f"{name}: {target}")
+    assert missing == []
+
+
+@pytest.mark.parametrize(
+    "what", [HOSTS, INDEX, MACHINE], ids=["registry host", "package index", "path of a build machine"]
+)
+def test_no_file_names_a_build_machine(what: re.Pattern[str]):
+    found = [f"{path.relative_to(ROOT)}: {m[0]}" for path, text in texts() if (m := what.search(text))]
+    assert found == []
+
+
+def test_what_is_looked_for_would_be_found():
+    assert HOSTS.search("https://files.python" + "hosted.org/x")
+    assert INDEX.search("pip install --extra-" + "index-url x")
+    assert MACHINE.search('open("/ho' + 'me/someone/x")')
+    assert not MACHINE.search("see docs/home/index.html or ~/work/x")
+
+
+def test_no_file_is_over_20_megabytes():
+    assert [str(p) for p in tracked() if p.stat().st_size > 20e6] == []
+
+
+BAD = {
+    "ruff": "import os\n",
+    "ruff-format": "x = [1,\n  2]\n",
+    "mypy": 'x: int = "text"\n',
+}
+
+
+@pytest.mark.parametrize("hook", BAD)
+def test_a_commit_hook_stops_a_bad_file_and_passes_a_good_one(hook: str, tmp_path: Path):
+    """The hooks run in another checkout, with the tools of this environment and without network."""
+    for name in (".pre-commit-config.yaml", "pyproject.toml"):
+        shutil.copy(ROOT / name, tmp_path)
+    (tmp_path / ".venv").symlink_to(sys.prefix)
+    file = tmp_path / "stcg_nb" / "module.py"
+    file.parent.mkdir()
+    file.write_text('"""A module."""\n\nx = [1, 2]\n')
+    git = ["git", "-C", str(tmp_path)]
+    subprocess.run([*git, "init", "-q"], check=True)
+    subprocess.run([*git, "add", "stcg_nb"], check=True)
+    command = [sys.executable, "-m", "pre_commit", "run", hook, "--all-files"]
+    good = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert (good.returncode, "Passed" in good.stdout) == (0, True), good.stdout
+    file.write_text(BAD[hook])
+    bad = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert (bad.returncode, "Failed" in bad.stdout) == (1, True), bad.stdout
