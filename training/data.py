@@ -1,7 +1,8 @@
 """Training batches: a pure function of (seed, step), so that a resumed run sees what an uninterrupted one would.
 
 Pictures are altered as the counterfactual engine alters them (an object filled in with its surroundings, noise, JPEG,
-brightness), and now and then a word that carries no meaning is hidden, so that such inputs are familiar to the model.
+brightness), and in every fourth question words are hidden, so that such inputs are familiar to the model: what it says when
+something is missing is then a considered guess and not an accident.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from stcg_nb.scenes import DIRECTIONS, Question, Scene, make_questions, make_sce
 from stcg_nb.sprites import COLORS, SHAPES
 
 PROMPT = "Question: {} Answer:"
-FUNCTION_WORDS = {"the", "a", "an", "in", "picture", "image", "do", "you", "me", "of", "to"}
+FUNCTION_WORDS = {"the", "a", "an", "in", "picture", "image", "do", "you", "me", "of", "to", "is", "does", "are"}
 ANCHOR_ROWS, ANCHOR_COLUMNS = 4, 8
 COLOR_IDS = {name: i for i, name in enumerate(COLORS)}
 SHAPE_IDS = {name: i for i, name in enumerate(SHAPES)}
@@ -198,7 +199,7 @@ class Batches(IterableDataset):
                 evidences.append(known)
         text = self.tokenizer(prompts, padding=True, return_tensors="pt")
         for row, prompt in enumerate(prompts):
-            if rng.random() < 0.1:
+            if rng.random() < 0.25:
                 self._hide_words(text, row, prompt, rng)
         labels = self.tokenizer(answers, padding=True, return_tensors="pt").input_ids
         labels[labels == self.tokenizer.pad_token_id] = IGNORE
@@ -215,9 +216,12 @@ class Batches(IterableDataset):
         }
 
     def _hide_words(self, text, row: int, prompt: str, rng: np.random.Generator) -> None:
-        for match in re.finditer(r"\w+", prompt):
-            if match.group().lower() in FUNCTION_WORDS and rng.random() < 0.4:
-                for position in range(*match.span()):
+        """Cut some words of the question from the attention: any words, or those alone that carry no meaning."""
+        share, any_word = rng.uniform(0.1, 0.9), rng.random() < 0.5
+        start, stop = PROMPT.index("{"), len(prompt) - len(PROMPT) + PROMPT.index("}") + 1
+        for match in re.finditer(r"\w+", prompt[start:stop]):
+            if (any_word or match.group().lower() in FUNCTION_WORDS) and rng.random() < share:
+                for position in range(start + match.start(), start + match.end()):
                     token = text.char_to_token(row, position)
                     if token is not None:
                         text["attention_mask"][row, token] = 0
