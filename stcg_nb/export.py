@@ -18,8 +18,8 @@ def json_text(stcg: STCG) -> str:
     """``stcg.json``: everything but the pictures.
 
     ``regions[].box`` is x0, y0, x1, y1 in pixels of the image, the latter two exclusive; ``regions[].mask`` holds run
-    lengths, row by row, beginning with how many pixels are outside. Nothing is NaN: what does not exist is null. Effects
-    and v are in nats.
+    lengths, row by row, beginning with how many pixels are outside; ``region_spec`` is how the regions were asked for.
+    Nothing is NaN: what does not exist is null. Effects and v are in nats.
     """
     data = stcg.data
     height, width = stcg.image.shape[:2]
@@ -34,7 +34,7 @@ def json_text(stcg: STCG) -> str:
     content: dict[str, Any] = {
         "format": FORMAT,
         "version": VERSION,
-        **{k: _plain(v) for k, v in data.attrs.items()},
+        **{"region_spec" if k == "regions" else str(k): _plain(v) for k, v in data.attrs.items()},
         "image_size": [width, height],
         "steps": [
             {"id": f"step:{t}", "step": t, "token": token, **{k: number(k, t) for k in per_step}}

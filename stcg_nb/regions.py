@@ -185,7 +185,7 @@ def box_regions(image: np.ndarray, boxes: Mapping[str, Sequence[int]]) -> Region
     for i, (name, box) in reversed(list(enumerate(boxes.items()))):
         try:
             x0, y0, x1, y1 = (int(v) for v in box)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             raise InputError(f"The box {name!r} is {box}; give four numbers x0, y0, x1, y1.") from None
         if not (0 <= x0 < x1 <= width and 0 <= y0 < y1 <= height):
             raise InputError(

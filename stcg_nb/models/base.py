@@ -152,10 +152,14 @@ def check_question(question: str) -> str:
     'what is this?'
 
     Raises:
-        InputError: If nothing is left, or more than 2,000 characters.
+        InputError: If nothing is left, more than 2,000 characters, or characters that are none.
     """
     if not isinstance(question, str):
         raise InputError(f"The question is a {type(question).__name__}; give it as text.")
+    if any(c == "\0" or "\ud800" <= c <= "\udfff" for c in question):
+        raise InputError(
+            f"The question {question[:80]!r} holds null or half characters (surrogates); give it as plain UTF-8 text."
+        )
     question = question.strip()
     if not question:
         raise InputError("The question is empty; ask something, such as 'what color is the car?'.")
