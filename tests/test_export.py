@@ -13,7 +13,7 @@ from sample import sample_dataset
 from stcg_nb.export import graphml_text, json_text
 from stcg_nb.graph import STCG
 
-HOSTILE = "what is <b>\"red\"</b> & 'blue' \x00\x0b\x1b 🚗 \ufffe ]]> </script> \u202e end?"
+HOSTILE = "what is <b>\"red\"</b> & 'blue' a\x00b\x0b\x1b 🚗 \ufffe ]]> </script> \u202e end?"
 
 
 @pytest.fixture(scope="module")
