@@ -150,8 +150,8 @@ word_heatmaps(stcg).show(config=CONFIG)
 # %% [markdown]
 # ## The answer in time
 #
-# Each token is predicted from the picture, the question and the tokens before it. A token that hardly needs the picture
-# ("an" before "orange") loses little when the picture is blanked; one that names an object should lose much.
+# Each token is predicted from the picture, the question and the tokens before it. A token that the tokens before it settle
+# already loses little when the picture is blanked; one that only the picture can decide loses much.
 
 # %%
 print(f"{'token':<10}{'probability':>12}{'lost without picture':>22}{'strongest region':>18}")
