@@ -20,6 +20,8 @@ from stcg_nb.style import CONFIG, HIGHLIGHT, INK, NEUTRAL, OPPOSES, SUPPORTS, es
 __all__ = ["ALL", "CONFIG", "graph_figure", "perturbation_panel", "step_heatmaps", "timeline", "word_heatmaps"]
 
 COLUMNS = 5
+PICTURE = 170  # pixels of a picture of a sheet, and
+NAME_HEIGHT = 26  # above it
 
 
 def word_heatmaps(stcg: STCG) -> go.Figure:
@@ -27,9 +29,8 @@ def word_heatmaps(stcg: STCG) -> go.Figure:
     weights = stcg.data["word_region"].values
     top = float(weights.max())
     names = [escape(w, 18) for w in stcg.words]
-    figure = _pictures([overlay(stcg, row, top) for row in weights], names)
     note = f"Alignment S of each word by {stcg.estimator}: opacity from 0 to the largest link of all words, {top:.2g}."
-    return _finish(figure, stcg, "Where each word is linked", len(names), note)
+    return _sheet(stcg, "Where each word is linked", [overlay(stcg, row, top, PICTURE) for row in weights], names, note)
 
 
 def step_heatmaps(stcg: STCG) -> go.Figure:
@@ -43,17 +44,16 @@ def step_heatmaps(stcg: STCG) -> go.Figure:
     for start in range(0, len(steps), COLUMNS):
         block = range(start, min(start + COLUMNS, len(steps)))
         blank = COLUMNS - len(block) if len(steps) > COLUMNS else 0
-        images += [*(overlay(stcg, alignment[t], most) for t in block), *[None] * blank]
+        images += [*(overlay(stcg, alignment[t], most, PICTURE) for t in block), *[None] * blank]
         names += [*(f"{steps[t]}: linked" for t in block), *[""] * blank]
-        images += [*(overlay(stcg, effect[t], largest) for t in block), *[None] * blank]
+        images += [*(overlay(stcg, effect[t], largest, PICTURE) for t in block), *[None] * blank]
         names += [*(f"{steps[t]}: loses" for t in block), *[""] * blank]
-    figure = _pictures(images, names, min(len(steps), COLUMNS))
     note = (
-        f"“Linked”: alignment A by {stcg.estimator}, opacity up to {most:.2g}. “Loses”: log-odds lost when the region is filled, up to "
-        f"{largest:.2g} nats; blue supports the token, vermilion opposes it."
+        f"“Linked”: alignment A by {stcg.estimator}, opacity up to {most:.2g}. “Loses”: log-odds lost when the region is filled, "
+        f"up to {largest:.2g} nats; blue supports the token, vermilion opposes it."
     )
-    return _finish(
-        figure, stcg, "Where each answer token is linked, and what it loses", len(names), note, min(len(steps), COLUMNS)
+    return _sheet(
+        stcg, "Where each answer token is linked, and what it loses", images, names, note, min(len(steps), COLUMNS)
     )
 
 
@@ -152,13 +152,14 @@ def timeline(stcg: STCG) -> go.Figure:
     )
     order = float(data.attrs.get("order_p", np.nan))
     moved = (
-        f" Neighbouring tokens' links are as close in a share of {order:.2f} of all {int(data.attrs['orders'])} orders tried of the same tokens."
+        f" Neighbouring tokens' links are as close in a share of {order:.2f} of all {int(data.attrs['orders'])} orders tried "
+        "of the same tokens."
         if len(x) >= 3 and np.isfinite(order)
         else ""
     )
     note = (
-        "Lost without the image: log-odds of the token less those with the image blanked. Spread: entropy of the token's region links, at "
-        f"most {np.log(len(stcg.regions)):.2f}. Moved: Jensen–Shannon distance of those links to the token before.{moved}"
+        "Lost without the image: log-odds of the token less those with the image blanked. Spread: entropy of the token's region "
+        f"links, at most {np.log(len(stcg.regions)):.2f}. Moved: Jensen–Shannon distance of those links to the token before.{moved}"
     )
     titled(figure, stcg, "How the answer unfolds", 640, note)
     figure.update_layout(margin={"l": 95, "r": 10, "t": 84, "b": 110})
@@ -175,23 +176,6 @@ ALL: Mapping[str, Callable[[STCG], go.Figure]] = MappingProxyType(
         "timeline": timeline,
     }
 )
-
-
-def _pictures(images: Sequence[np.ndarray | None], names: Sequence[str], columns: int = COLUMNS) -> go.Figure:
-    """A sheet of pictures with their names above; None leaves a gap."""
-    columns = min(columns, len(images))
-    rows = -(-len(images) // columns)
-    figure = make_subplots(
-        rows=rows, cols=columns, subplot_titles=names, horizontal_spacing=0.012, vertical_spacing=min(0.3, 24 / (180 * rows))
-    )  # fmt: skip
-    for i, image in enumerate(images):
-        if image is not None:
-            _picture(figure, i // columns + 1, i % columns + 1, jpeg(image, 170))
-    for i in range(rows * columns):
-        if i >= len(images) or images[i] is None:
-            figure.update_xaxes(visible=False, row=i // columns + 1, col=i % columns + 1)
-            figure.update_yaxes(visible=False, row=i // columns + 1, col=i % columns + 1)
-    return figure
 
 
 def _picture(figure: go.Figure, row: int, col: int, uri: str) -> None:
@@ -214,12 +198,48 @@ def _picture(figure: go.Figure, row: int, col: int, uri: str) -> None:
     figure.update_yaxes(visible=False, row=row, col=col)
 
 
-def _finish(figure: go.Figure, stcg: STCG, what: str, count: int, note: str, columns: int = COLUMNS) -> go.Figure:
-    rows = -(-count // min(columns, count))
+def _sheet(
+    stcg: STCG, what: str, images: Sequence[np.ndarray | None], names: Sequence[str], note: str, columns: int = COLUMNS
+) -> go.Figure:
+    """A sheet of pictures, each with its (escaped) name above; None leaves a gap.
+
+    Everything is placed in the sheet's own coordinates and set at once: subplots, or annotations added one by one, take minutes
+    for a question of hundreds of words.
+    """
+    columns = min(columns, len(images))
+    rows = -(-len(images) // columns)
     height, width = stcg.image.shape[:2]
-    cell = float(np.clip(170 * height / width, 90, 340))
-    for annotation in figure.layout.annotations:
-        annotation.font = {"size": 13}
-    titled(figure, stcg, what, int(rows * (cell + 26) + 165), note)
+    cell = float(np.clip(PICTURE * height / width, 90, 340))
+    pictures, labels = [], []
+    for i, (image, name) in enumerate(zip(images, names, strict=True)):
+        if image is not None:
+            place = {
+                "xref": "paper",
+                "yref": "paper",
+                "x": round((i % columns + 0.5) / columns, 5),
+                "xanchor": "center",
+            }
+            top = 1 - (i // columns) / rows
+            below = top - NAME_HEIGHT / (cell + NAME_HEIGHT) / rows
+            pictures.append(
+                {
+                    **place, "source": jpeg(image, PICTURE), "y": round(below, 5), "yanchor": "top", "layer": "below",
+                    "sizex": round(0.988 / columns, 5), "sizey": round(cell / (cell + NAME_HEIGHT) / rows, 5), "sizing": "contain",
+                }
+            )  # fmt: skip
+            labels.append(
+                {
+                    **place,
+                    "y": round(below, 5),
+                    "yanchor": "bottom",
+                    "text": name,
+                    "showarrow": False,
+                    "font": {"size": 13},
+                }
+            )
+    figure = go.Figure(layout={"images": pictures, "annotations": labels})
+    figure.update_xaxes(visible=False)
+    figure.update_yaxes(visible=False)
+    titled(figure, stcg, what, int(rows * (cell + NAME_HEIGHT) + 166), note)
     figure.update_layout(margin={"l": 10, "r": 10, "t": 106, "b": 60})
     return figure

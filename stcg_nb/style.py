@@ -46,17 +46,23 @@ def wrap(text: str, columns: int, lines: int = 2) -> str:
     return "<br>".join(escape(p) for p in parts)
 
 
+def _short(text: str, width: int) -> str:
+    """The beginning of a text, on one line, so that a long question leaves room for the answer."""
+    text = " ".join(text.split())
+    return text if len(text) <= width else text[: width - 1] + "…"
+
+
 def titled(figure: go.Figure, stcg: STCG, what: str, height: int, note: str = "") -> go.Figure:
     """Give a figure its size, its title (what, model, question, answer), and a caption below."""
     label = f"{escape(stcg.model, 60)}: SYNTHETIC numbers, no model" if stcg.synthetic else escape(stcg.model, 60)
-    question = wrap(f"“{stcg.question}” → “{stcg.answer}”", 95)
+    asked = wrap(f"“{_short(stcg.question, 120)}” → “{_short(stcg.answer, 60)}”", 95, 3)
     figure.update_layout(
         template="none",
         width=WIDTH,
         height=height,
         font=FONT,
         title={
-            "text": f"<b>{what}</b> · {label}<br><span style='font-size:13px'>{question}</span>",
+            "text": f"<b>{what}</b> · {label}<br><span style='font-size:13px'>{asked}</span>",
             "x": 0.01, "y": 1 - 12 / height, "yref": "container", "xanchor": "left", "yanchor": "top", "font": {"size": 16},
         },
         paper_bgcolor="white",
@@ -64,8 +70,9 @@ def titled(figure: go.Figure, stcg: STCG, what: str, height: int, note: str = ""
         hoverlabel={"font": {"size": 13}},
     )  # fmt: skip
     if note:
+        caption = "<br>".join(escape(line) for line in textwrap.wrap(note, 125))
         figure.add_annotation(
-            text="<br>".join(textwrap.wrap(note, 125)), xref="paper", yref="paper", x=0, y=0, xanchor="left", yanchor="top",
+            text=caption, xref="paper", yref="paper", x=0, y=0, xanchor="left", yanchor="top",
             yshift=-18, showarrow=False, align="left", font={"size": 11, "color": "#555555"},
         )  # fmt: skip
     if stcg.synthetic:
@@ -83,18 +90,18 @@ def jpeg(image: np.ndarray, side: int) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(data.tobytes()).decode()
 
 
-def overlay(stcg: STCG, weights: np.ndarray, top: float) -> np.ndarray:
-    """The image in pale grey with regions coloured by weight: ``[region]`` to uint8 ``[height, width, 3]``.
+def overlay(stcg: STCG, weights: np.ndarray, top: float, side: int) -> np.ndarray:
+    """The image in pale grey, at most `side` pixels long, with regions coloured by weight: ``[region]`` to uint8 ``[y, x, 3]``.
 
     Opacity is |weight| / `top`; blue from 0 up, vermilion from 0 down. Grey, so that no colour is the image's own.
     """
-    grey = cv2.cvtColor(np.ascontiguousarray(stcg.image), cv2.COLOR_RGB2GRAY)[..., None].astype(np.float32)
-    pale = 0.6 * grey + 0.4 * 255
-    share = np.clip(weights / top if top > 0 else 0 * weights, -1, 1)[stcg.data["region_labels"].values]
+    image = thumbnail(np.ascontiguousarray(stcg.image), side)
+    labels = cv2.resize(stcg.data["region_labels"].values, image.shape[1::-1], interpolation=cv2.INTER_NEAREST)
+    pale = 0.6 * cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[..., None].astype(np.float32) + 0.4 * 255
+    share = np.clip(weights / top if top > 0 else 0 * weights, -1, 1)[labels]
     alpha = (0.85 * np.abs(share))[..., None]
     color = np.where(share[..., None] >= 0, rgb(SUPPORTS), rgb(OPPOSES))
-    out = pale * (1 - alpha) + color * alpha
-    return out.round().astype(np.uint8)
+    return (pale * (1 - alpha) + color * alpha).round().astype(np.uint8)
 
 
 def rgb(color: str) -> np.ndarray:
