@@ -22,7 +22,7 @@ CAPTIONS = {
     "graph": "Read from top to bottom: words, image, answer. A thick blue link: without that word or region the token loses much.",
     "words": "Where attention links each word. A link is a correlation, not yet a cause.",
     "steps": "For each token: where attention links it, and which regions it really loses by. Compare the two.",
-    "perturbations": "The picture altered in six ways. ΔW says how far the links moved, Δp what became of the answer.",
+    "perturbations": "The picture, altered on purpose. ΔW says how far the links moved, Δp what became of the answer.",
     "timeline": "Token by token: how sure the model is, how much of that is the image, and how the links move.",
 }
 
@@ -112,8 +112,14 @@ def finding(stcg: STCG) -> str:
     t, w = np.unravel_index(int(words.argmax()), words.shape)
     s, r = np.unravel_index(int(regions.argmax()), regions.shape)
     text = (
-        f"Without the word “{stcg.words[w]}” the token “{stcg.steps[t]}” loses {words[t, w]:.1f} nats; without region "
-        f"{stcg.regions[r]} the token “{stcg.steps[s]}” loses {regions[s, r]:.1f}. "
+        f"Without the word “{stcg.words[w]}” the token “{stcg.steps[t]}” loses {words[t, w]:.1f} nats"
+        if words[t, w] > 0
+        else "No word alone costs a token anything"
+    )
+    text += (
+        f"; without region {stcg.regions[r]} the token “{stcg.steps[s]}” loses {regions[s, r]:.1f} nats. "
+        if regions[s, r] > 0
+        else "; no region alone costs a token anything. "
     )
     if data.sizes["perturbation"]:
         k = int(np.abs(data["delta_p"].values).argmax())
