@@ -53,6 +53,7 @@ clean: ## remove the environment and what tools leave behind; keep runs/
 
 $(READY): pyproject.toml constraints/pinned.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name one: make PYTHON=python3.12")'
-	test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints/pinned.txt --editable '.[lab,test,train]'
+	@echo "Installing into $(VENV), which the first time takes some minutes ..."
+	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints/pinned.txt --editable '.[lab,test,train]'
 	@touch $@

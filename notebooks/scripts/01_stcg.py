@@ -90,9 +90,11 @@ if vlm.synthetic:
 picture = read_image(image or settings.image_path or demo_image)
 Image.fromarray(picture)
 
-# %%
+# %% tags=["nbval-ignore-output"]
 prompt = vlm.prompt(question or demo_question)
 answer = vlm.answer([picture], prompt)[0]
+
+# %%
 print("Question:", prompt.question)
 print("Answer:  ", answer.text)
 print("Tokens:  ", " | ".join(answer.tokens))
