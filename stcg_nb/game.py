@@ -78,8 +78,8 @@ class Game:
 
     @cached_property
     def _owner(self) -> np.ndarray:
-        """The region that covers most of each patch, ``[patch]``."""
-        return self.regions.patch_weights(*self.model.grid).argmax(0)
+        """The region of each patch, ``[patch]``."""
+        return self.regions.patch_owner(*self.model.grid)
 
     def __call__(self, masks: np.ndarray) -> np.ndarray:
         """Log-odds of each answer token in nats, float64 ``[mask, step]``, for masks bool ``[mask, player]``."""

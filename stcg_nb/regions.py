@@ -90,6 +90,14 @@ class Regions:
         area = np.bincount(index.ravel(), np.outer(tall, wide).ravel(), minlength=self.n * rows * cols)
         return area.reshape(self.n, rows * cols)
 
+    def patch_owner(self, rows: int, cols: int) -> np.ndarray:
+        """The region that covers most of each patch, int ``[patch]``; a region smaller than a patch may own none.
+
+        >>> Regions(np.array([[0, 0, 1]]), ("a", "b")).patch_owner(1, 2).tolist()
+        [0, 1]
+        """
+        return self.patch_weights(rows, cols).argmax(0)
+
 
 def _pieces(pixels: int, cells: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """A side cut at every edge of a pixel and of a cell: each piece's pixel, cell and share of its cell, ``[piece]``.
