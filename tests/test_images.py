@@ -278,7 +278,7 @@ def test_places_without_an_image(tmp_path):
 
 
 def test_a_path_with_html_and_quotes(tmp_path, corners):
-    path = tmp_path / "<b>\"it's\"&amp; 🚗.png"
+    path = tmp_path / '<b>"it\'s"&amp; 🚗.png'
     Image.fromarray(corners).save(path)
     np.testing.assert_array_equal(read_image(path), corners)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import colorsys
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -81,7 +82,7 @@ def test_distance_grows_with_strength(name, scene):
     assert distances[0] == 0
     assert distances[-1] > 0.03
     slack = 0.02 if name == "patch_shuffle" else 1e-9  # a patch may land on one that looks like it
-    assert all(a <= b + slack for a, b in zip(distances, distances[1:], strict=False)), distances
+    assert all(a <= b + slack for a, b in pairwise(distances)), distances
 
 
 @pytest.mark.parametrize("name", ["patch_shuffle", "gaussian_noise"])
@@ -143,7 +144,7 @@ def test_patch_shuffle_moves_more_of_the_same_patches():
     image = noise_image(64, 64)
     moved = [changed(perturb(image, "patch_shuffle", s, 4).image, image).reshape(8, 8, 8, 8) for s in STRENGTHS]
     patches = [m.any((1, 3)) for m in moved]
-    assert all((a <= b).all() for a, b in zip(patches, patches[1:], strict=False))
+    assert all((a <= b).all() for a, b in pairwise(patches))
 
 
 @pytest.mark.parametrize("strength", STRENGTHS)
