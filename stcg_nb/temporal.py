@@ -45,6 +45,18 @@ def top_overlap(step_region: np.ndarray, k: int = TOP) -> np.ndarray:
     return np.array([np.nan, *(len(a & b) / k for a, b in zip(top[1:], top[:-1], strict=True))])
 
 
+def step_orders(steps: int, seed: int) -> np.ndarray:
+    """Orders of the steps, int ``[order, step]``, the actual one first: all if at most 2,000, else random ones besides it.
+
+    >>> step_orders(2, seed=0).tolist()
+    [[0, 1], [1, 0]]
+    """
+    if factorial(steps) <= MAX_ORDERS:
+        return np.array(list(permutations(range(steps))))
+    rng = np.random.default_rng(seed)
+    return np.array([np.arange(steps), *(rng.permutation(steps) for _ in range(MAX_ORDERS - 1))])
+
+
 def order_test(step_region: np.ndarray, seed: int = 0) -> tuple[float, float, int]:
     """Is a step's map closer to its neighbours' than to other steps'?
 
@@ -59,10 +71,6 @@ def order_test(step_region: np.ndarray, seed: int = 0) -> tuple[float, float, in
     if steps < 3:
         return float(np.nanmean(js_previous(step_region))) if steps == 2 else float("nan"), 1.0, 1
     distance = js_distance(step_region[:, None], step_region[None])
-    if factorial(steps) <= MAX_ORDERS:
-        orders = np.array(list(permutations(range(steps))))
-    else:
-        rng = np.random.default_rng(seed)
-        orders = np.array([np.arange(steps), *(rng.permutation(steps) for _ in range(MAX_ORDERS - 1))])
+    orders = step_orders(steps, seed)
     moved = distance[orders[:, :-1], orders[:, 1:]].mean(-1)
     return float(moved[0]), float((moved <= moved[0] + 1e-12).mean()), len(orders)
