@@ -30,7 +30,7 @@ from stcg_nb.models import Answer, Model, Prompt, load_model
 from stcg_nb.perturb import DEFAULT, perturb
 from stcg_nb.regions import Regions, make_regions
 
-FILL = "mean"
+FILL = "median"
 THUMBNAIL = 160
 
 

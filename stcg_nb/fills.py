@@ -1,16 +1,18 @@
 """Images with regions absent: filled from what is around them, since a black hole would be a strange new object.
 
-``"mean"``
-    Each connected hole gets the mean colour of the ring of pixels around it. The first pixel around, where colours mix,
-    does not count; where no ring is left, the image's mean colour.
+``"median"`` (default) and ``"mean"``
+    Each connected hole gets the median, channel by channel, or mean colour of the ring of pixels around it. The first
+    pixel around, where colours mix, does not count; where no ring is left, the image's mean colour. With the mean, a piece
+    of background beside a red car turns reddish, which is a new thing to see; with the median it keeps its colour.
 ``"blur"``
     The image itself, blurred by an eighth of its side: a trace of the colour stays.
 ``"inpaint"``
     The surroundings continued inwards (Telea 2004, doi 10.1080/10867651.2004.10487596, in OpenCV).
 
-A causal graph needs hundreds of such images, so `Filler` does once what does not depend on which regions are absent. For
-``"mean"``: whether a pixel lies in the ring depends only on its own region and on the regions within reach, so pixels that
-agree on these are summed up in advance, and a ring's colour is a sum over a few hundred groups instead of all pixels.
+A causal graph needs hundreds of such images, so `Filler` does once what does not depend on which regions are absent:
+whether a pixel lies in the ring depends only on its own region and on the regions within reach, so pixels that agree on
+these are put into one group in advance, and a ring's colour is one of a few hundred groups instead of all pixels. The
+median is that of the groups' mean colours, weighted by their pixels.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ from stcg_nb.errors import InputError
 from stcg_nb.images import thumbnail
 from stcg_nb.regions import Regions, check_fit
 
-FILLS = ("mean", "blur", "inpaint")
+FILLS = ("median", "mean", "blur", "inpaint")
 BLUR_SIDE = 256  # larger images are blurred at this size
 INPAINT_RADIUS = 5  # pixels
 
@@ -49,14 +51,14 @@ class Filler:
     200
     """
 
-    def __init__(self, image: np.ndarray, regions: Regions, fill: str = "mean") -> None:
+    def __init__(self, image: np.ndarray, regions: Regions, fill: str = "median") -> None:
         if fill not in FILLS:
             raise InputError(f"{fill!r} is no fill; valid are {', '.join(FILLS)}.")
         check_fit(image, regions)
         self._image, self._regions, self._fill = image, regions, fill
         self._packed = _packed(image)
-        if fill == "mean":
-            self._rings = _Rings(image, regions)
+        if fill in ("median", "mean"):
+            self._rings = _Rings(image, regions, fill)
         elif fill == "blur":
             small = thumbnail(image, BLUR_SIDE)
             blurred = cv2.GaussianBlur(small, (0, 0), min(small.shape[:2]) / 8)
@@ -87,11 +89,12 @@ class _Rings:
     Attributes:
         own: Region of each group's pixels, ``[group]``.
         beside, near: Regions within one pixel, and within reach, ``[group, region]``.
-        count, total: Pixels, and the sum of their colours, ``[group]`` and ``[group, 3]``.
+        count, color: Pixels, and their mean colour, ``[group]`` and ``[group, 3]``.
+        order: The groups from dark to light in each channel, ``[group, 3]``.
         touching: Which regions share an edge of a pixel, ``[region, region]``.
     """
 
-    def __init__(self, image: np.ndarray, regions: Regions) -> None:
+    def __init__(self, image: np.ndarray, regions: Regions, fill: str) -> None:
         labels, n = regions.labels, regions.n
         reach = 1 + max(2, round(min(labels.shape) / 64))
         beside, near = (_within(regions, distance) for distance in (1, reach))
@@ -104,7 +107,10 @@ class _Rings:
         self.own, self.beside, self.near = own[first], beside[border][first], near[border][first]
         self.count = np.bincount(group, minlength=len(first))
         colors = image.reshape(-1, 3)[border].astype(np.float64)
-        self.total = np.stack([np.bincount(group, c, minlength=len(first)) for c in colors.T], 1)
+        total = np.stack([np.bincount(group, c, minlength=len(first)) for c in colors.T], 1)
+        self.color = total / self.count[:, None]
+        self.order = self.color.argsort(0, kind="stable")
+        self.fill = fill
         self.touching = np.zeros((n, n), dtype=bool)
         for a, b in ((labels[:-1], labels[1:]), (labels[:, :-1], labels[:, 1:])):
             self.touching[a.ravel(), b.ravel()] = True
@@ -118,11 +124,18 @@ class _Rings:
         member = np.zeros((holes, len(absent)), dtype=bool)
         member[hole, ids] = True
         free = ~absent[self.own] & ~(self.beside & absent).any(1)
-        in_ring = (self.near[free].astype(np.float32) @ member.T.astype(np.float32) > 0).T.astype(np.float64)
-        count, total = in_ring @ self.count[free], in_ring @ self.total[free]
-        ring = (total / np.maximum(count, 1)[:, None]).round().astype(np.uint8)
+        in_ring = (self.near.astype(np.float32) @ member.T.astype(np.float32) > 0).T & free
+        weight = in_ring * self.count
+        count = weight.sum(1)
+        if self.fill == "mean":
+            ring = weight @ self.color / np.maximum(count, 1)[:, None]
+        else:
+            ring = np.empty((holes, 3))
+            for channel, order in enumerate(self.order.T):
+                half = (weight[:, order].cumsum(1) * 2 >= count[:, None]).argmax(1)
+                ring[:, channel] = self.color[order[half], channel]
         out = np.zeros((len(absent), 3), np.uint8)
-        out[ids] = np.where(count[:, None] > 0, ring, self.mean)[hole]
+        out[ids] = np.where(count[:, None] > 0, ring.round(), self.mean)[hole]
         return out
 
 
@@ -148,7 +161,7 @@ def _mean_color(image: np.ndarray) -> np.ndarray:
     return image.mean((0, 1)).round().astype(np.uint8)
 
 
-def fill_region(image: np.ndarray, regions: Regions, ids: Sequence[int], fill: str = "mean") -> np.ndarray:
+def fill_region(image: np.ndarray, regions: Regions, ids: Sequence[int], fill: str = "median") -> np.ndarray:
     """The image with some regions absent, once; for many masks of one image make a `Filler`.
 
     Args:

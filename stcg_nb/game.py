@@ -4,7 +4,7 @@ A mask says for each player whether it is present: the question's words first, t
 is cut from the language model's attention. What an absent region is, is a choice that changes the question which is
 asked, so each has a name and results of two are never mixed:
 
-``"mean"``, ``"blur"``, ``"inpaint"``
+``"median"``, ``"mean"``, ``"blur"``, ``"inpaint"``
     The region is filled (`stcg_nb.fills`) and the model looks at that picture: what would it say if this were not there?
 ``"cut"``
     The Q-Former cannot attend to the region's patches, though the vision model has seen them: does what it said come
@@ -57,7 +57,7 @@ class Game:
     prompt: Prompt
     answer: Answer
     regions: Regions
-    absent: str = "mean"
+    absent: str = "median"
 
     def __post_init__(self) -> None:
         if self.absent not in ABSENCES:

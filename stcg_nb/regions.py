@@ -19,7 +19,8 @@ from stcg_nb.images import thumbnail
 from stcg_nb.superpixels import superpixels
 
 SLIC_SIDE = 512  # larger images are segmented at this size
-DEFAULT_REGIONS = 24
+NUMBERS = (8, 12, 16, 24)  # of superpixels, tried in turn
+SAME = 8.0  # CIELAB units, root mean square, within which a region is of one colour
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,8 +114,8 @@ def make_regions(image: np.ndarray, spec: str | Regions = "slic") -> Regions:
 
     Args:
         image: uint8 ``[height, width, 3]``.
-        spec: ``"slic"``, ``"slic:30"`` (about 30), ``"grid"``, ``"grid:8x8"`` (rows x columns), or `Regions` of this
-            image.
+        spec: ``"slic"`` (8 to 24, see `slic_regions`), ``"slic:30"`` (about 30), ``"grid"``, ``"grid:8x8"`` (rows x
+            columns), or `Regions` of this image.
 
     Raises:
         InputError: For another name, or regions of another size than the image.
@@ -126,7 +127,7 @@ def make_regions(image: np.ndarray, spec: str | Regions = "slic") -> Regions:
         check_fit(image, spec)
         return spec
     if match := re.fullmatch(r"slic(?::(\d{1,4}))?", spec):
-        return slic_regions(image, int(match[1] or DEFAULT_REGIONS))
+        return slic_regions(image, int(match[1]) if match[1] else None)
     if match := re.fullmatch(r"grid(?::(\d{1,3})x(\d{1,3}))?", spec):
         return grid_regions(image, int(match[1] or 4), int(match[2] or 6))
     raise InputError(f"{spec!r} names no regions; valid are 'slic', 'slic:30', 'grid' and 'grid:8x8' (rows x columns).")
@@ -160,19 +161,39 @@ def grid_regions(image: np.ndarray, rows: int = 4, cols: int = 6) -> Regions:
     return _numbered(labels)
 
 
-def slic_regions(image: np.ndarray, n: int = DEFAULT_REGIONS) -> Regions:
-    """About n superpixels of image ``[height, width, 3]``, always the same ones; `Regions.n` says how many came out.
+def slic_regions(image: np.ndarray, n: int | None = None) -> Regions:
+    """Superpixels of image ``[height, width, 3]``, always the same ones; `Regions.n` says how many came out.
+
+    Args:
+        image: uint8 ``[height, width, 3]``.
+        n: About how many, 2 to 1,024. Left out: as few of 8, 12, 16 or 24 as keep colours apart (root mean square distance
+            within regions at most 8 CIELAB units), 24 where none does. Every region more is a player more in a causal
+            graph, and the same number of forwards then says less about each.
 
     Raises:
         InputError: For n outside 2 to 1024.
 
     >>> slic_regions(np.zeros((64, 64, 3), np.uint8), 10).n
     10
+    >>> slic_regions(np.zeros((64, 64, 3), np.uint8)).n
+    8
     """
-    if not 2 <= n <= 1024:
+    if n is not None and not 2 <= n <= 1024:
         raise InputError(f"{n} superpixels were asked for; valid are 2 to 1024.")
-    labels = superpixels(thumbnail(image, SLIC_SIDE), n).astype(np.int32)
+    small = thumbnail(image, SLIC_SIDE)
+    for number in NUMBERS if n is None else (n,):
+        labels = superpixels(small, number).astype(np.int32)
+        if _spread(small, labels) <= SAME:
+            break
     return _numbered(cv2.resize(labels, image.shape[1::-1], interpolation=cv2.INTER_NEAREST))
+
+
+def _spread(image: np.ndarray, labels: np.ndarray) -> float:
+    """Root mean square distance in CIELAB of pixels to the mean of their region."""
+    lab = cv2.cvtColor(image.astype(np.float32) / 255, cv2.COLOR_RGB2Lab).reshape(-1, 3)
+    count = np.bincount(labels.ravel())
+    means = np.stack([np.bincount(labels.ravel(), channel) / np.maximum(count, 1) for channel in lab.T], 1)
+    return float(np.sqrt(((lab - means[labels.ravel()]) ** 2).sum(1).mean()))
 
 
 def box_regions(image: np.ndarray, boxes: Mapping[str, Sequence[int]]) -> Regions:

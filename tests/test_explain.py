@@ -50,7 +50,7 @@ def test_effects_are_single_interventions(stcg, model):
     parts = make_regions(SCENE.image, "slic:8")
     full = model.trace([SCENE.image], prompt, answer).v[0]
     for r in range(0, parts.n, 3):
-        without = model.trace([fill_region(SCENE.image, parts, [r], "mean")], prompt, answer).v[0]
+        without = model.trace([fill_region(SCENE.image, parts, [r], "median")], prompt, answer).v[0]
         np.testing.assert_allclose(stcg.data["region_effect"].values[:, r], full - without, atol=1e-3)
     for w in range(len(prompt.words)):
         keep = np.ones((1, len(prompt.words)), dtype=bool)

@@ -122,7 +122,7 @@ def test_regions_cannot_be_changed():
         regions.labels[0, 0] = 1
 
 
-@pytest.mark.parametrize(("spec", "n"), [("grid", 24), ("grid:3x5", 15), ("slic", 24)])
+@pytest.mark.parametrize(("spec", "n"), [("grid", 24), ("grid:3x5", 15), ("slic", 8), ("slic:24", 24)])
 def test_named_regions_are_partitions_and_always_the_same(spec, n):
     regions = make_regions(SCENE.image, spec)
     assert regions.n == n

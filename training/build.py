@@ -43,8 +43,8 @@ def build_tokenizer(texts: Iterable[str]) -> PreTrainedTokenizerFast:
     )  # fmt: skip
     pieces = sentencepiece.SentencePieceProcessor(model_proto=found.getvalue())
     vocabulary = {pieces.id_to_piece(i): pieces.get_score(i) for i in range(len(pieces))}
-    # A count is one answer step, and the prompt's own words are short.
-    for word in (*"0123456789", "question", "answer"):
+    # A count is one answer step, as yes is, and the prompt's own words are short.
+    for word in (*"0123456789", "question", "answer", "yes", "no", "color", "tell"):
         vocabulary.setdefault(f"▁{word}", -6.0)
     tokenizer = Tokenizer(models.Unigram(list(vocabulary.items()), unk_id=2))
     tokenizer.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Lowercase()])

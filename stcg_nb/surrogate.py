@@ -1,0 +1,161 @@
+"""A model of the model: what the value of a mask will be, learnt from the values of a few hundred masks.
+
+1. Masks are ones and zeros, so v is a function on the corners of a cube, of few strong players and with interactions of any
+   order. It is modelled as a Gaussian process with a kernel for such functions, one rate per player (automatic relevance
+   determination, MacKay 1996):
+
+       k(z, z') = s prod_i exp(-theta_i [z_i != z'_i]) + sum_i w_i (z_i - 0.7)(z'_i - 0.7) + c
+
+   A player with theta_i near 0 does not matter; the products give interactions of all orders (the kernel is diagonal in
+   the Fourier basis of the cube, with weights that fall with the order), the sum the main effects. Rasmussen and Williams
+   2006, chapters 2 and 5.
+2. The rates maximise the marginal likelihood under a hierarchical prior: a player's rates at the answer's steps scatter
+   around one that is its own, so that steps share what they have in common. A penalty on the rates favours few players.
+3. v has long tails: without the object that the answer names it falls by 20 nats. Every step is therefore learnt twice, as
+   it is and as normal scores (Blom 1958), and `Surrogate.score` is the mean of both: on development questions it ranks
+   unseen masks better than either alone, than extremely randomised trees, boosted trees or linear models.
+
+The kernel and the posterior are a few lines of linear algebra over all steps at once, which is why no Gaussian process
+library is used: those at hand fit one output at a time, or have no priors.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from scipy.stats import norm, rankdata
+from torch import Tensor
+
+ITERATIONS = 50
+CENTER = 0.7  # about the mean of the masks
+JITTER = 1e-5
+
+
+class Surrogate:
+    """Predicts values of masks from those of others.
+
+    Args:
+        masks: bool ``[mask, player]``, the masks that were tried.
+        values: float ``[mask, step]``, what the model made of them, in nats.
+
+    >>> rng = np.random.default_rng(0)
+    >>> masks = rng.random((60, 5)) < 0.7
+    >>> values = (3.0 * masks[:, :1] * masks[:, 1:2] + masks[:, 2:3])
+    >>> fitted = Surrogate(masks, values)
+    >>> np.ones((1, 5), bool).shape, bool(abs(fitted.predict(np.ones((1, 5), bool))[0, 0] - 4) < 0.2)
+    ((1, 5), True)
+    """
+
+    def __init__(self, masks: np.ndarray, values: np.ndarray) -> None:
+        self._masks = torch.from_numpy(np.asarray(masks, dtype=np.float64))
+        values = np.asarray(values, dtype=np.float64)
+        self.steps = values.shape[1]
+        targets = np.concatenate([values, normal_scores(values)], axis=1)
+        self._mean, self._scale = targets.mean(0), targets.std(0)
+        self._scale[self._scale == 0] = 1.0
+        self._targets = torch.from_numpy(((targets - self._mean) / self._scale).T)  # [output, mask]
+        self._parameters = self._fit()
+        covariance = self._kernel(self._masks, self._masks) + self._noise(len(self._masks))
+        self._covariance = covariance  # [output, mask, mask]
+        self._weights = torch.cholesky_solve(self._targets[..., None], torch.linalg.cholesky(covariance))[..., 0]
+
+    def predict(self, masks: np.ndarray) -> np.ndarray:
+        """Values in nats, float64 ``[mask, step]``."""
+        return self._outputs(masks, self._weights)[:, : self.steps]
+
+    def score(self, masks: np.ndarray) -> np.ndarray:
+        """The mean of the value and its normal score, both in nats, float64 ``[mask, step]``: the better predictor of ranks."""
+        out = self._outputs(masks, self._weights)
+        value, rank = out[:, : self.steps], out[:, self.steps :]
+        deviation = self._scale[: self.steps]
+        return (value + self._mean[: self.steps] + deviation * rank) / 2
+
+    def resampled(self, masks: np.ndarray, n: int, seed: int) -> np.ndarray:
+        """Values in nats by n bootstrap samples of the tried masks, the kernel's rates held: ``[sample, mask, step]``."""
+        rng = np.random.default_rng(seed)
+        outputs = slice(0, self.steps)
+        cross = self._kernel(torch.from_numpy(np.asarray(masks, dtype=np.float64)), self._masks)[outputs]
+        out = np.empty((n, len(masks), self.steps))
+        for b in range(n):
+            drawn, times = np.unique(rng.integers(len(self._masks), size=len(self._masks)), return_counts=True)
+            rows = torch.from_numpy(drawn)
+            covariance = self._covariance[outputs][:, rows][:, :, rows].clone()
+            # A mask that was drawn k times counts k times: its noise is divided by k.
+            noise = self._noise(1)[outputs, 0, 0][:, None] * (1 / torch.from_numpy(times).double() - 1)
+            covariance += torch.diag_embed(noise)
+            weights = torch.cholesky_solve(
+                self._targets[outputs][:, rows][..., None], torch.linalg.cholesky(covariance)
+            )  # fmt: skip
+            out[b] = (cross[:, :, rows] @ weights)[..., 0].T.numpy()
+        return out * self._scale[: self.steps] + self._mean[: self.steps]
+
+    def _outputs(self, masks: np.ndarray, weights: Tensor) -> np.ndarray:
+        cross = self._kernel(torch.from_numpy(np.asarray(masks, dtype=np.float64)), self._masks)
+        return (cross @ weights[..., None])[..., 0].T.numpy() * self._scale + self._mean
+
+    def _kernel(self, a: Tensor, b: Tensor, parameters: dict[str, Tensor] | None = None) -> Tensor:
+        """``[output, a, b]`` for masks ``[a, player]`` and ``[b, player]``."""
+        p = self._parameters if parameters is None else parameters
+        rate, slope = p["rate"].exp()[:, None], p["slope"].exp()[:, None]
+        distance = (a * rate) @ (1 - b).T + ((1 - a) * rate) @ b.T
+        products = p["scale"].exp()[:, None, None] * (-distance).exp()
+        return products + ((a - CENTER) * slope) @ (b - CENTER).T + p["offset"].exp()[:, None, None]
+
+    def _noise(self, n: int, parameters: dict[str, Tensor] | None = None) -> Tensor:
+        p = self._parameters if parameters is None else parameters
+        return (p["noise"].exp() + JITTER)[:, None, None] * torch.eye(n, dtype=torch.float64)
+
+    def _fit(self) -> dict[str, Tensor]:
+        """The kernel's parameters, all as logarithms: maximum a posteriori by L-BFGS."""
+        outputs, n = self._targets.shape
+        players = self._masks.shape[1]
+
+        def filled(value: float, *shape: int) -> Tensor:
+            return torch.full(shape, math.log(value), dtype=torch.float64, requires_grad=True)
+
+        p = {
+            "rate": filled(0.1, outputs, players),
+            "slope": filled(0.05, outputs, players),
+            "player_rate": filled(0.1, players),
+            "player_slope": filled(0.05, players),
+            "scale": filled(1.0, outputs),
+            "offset": filled(1.0, outputs),
+            "noise": filled(0.02, outputs),
+        }
+        optimizer = torch.optim.LBFGS(
+            list(p.values()), max_iter=ITERATIONS, history_size=20, line_search_fn="strong_wolfe"
+        )
+
+        def loss() -> Tensor:
+            optimizer.zero_grad()
+            root = torch.linalg.cholesky(self._kernel(self._masks, self._masks, p) + self._noise(n, p))
+            weights = torch.cholesky_solve(self._targets[..., None], root)[..., 0]
+            likelihood = -0.5 * (self._targets * weights).sum() - root.diagonal(dim1=1, dim2=2).log().sum()
+            prior = (
+                -0.5 * ((p["rate"] - p["player_rate"]) ** 2).sum()
+                - 0.5 * ((p["slope"] - p["player_slope"]) ** 2).sum()
+                - 0.5 * (((p["player_rate"] + 3) / 3) ** 2).sum()
+                - 0.5 * (((p["player_slope"] + 4) / 3) ** 2).sum()
+                - p["rate"].exp().sum()
+                - 0.05 * (p["scale"] ** 2).sum()
+                - 0.05 * (p["offset"] ** 2).sum()
+                - 0.02 * ((p["noise"] + 4) ** 2).sum()
+            )
+            total = -likelihood - prior
+            total.backward()
+            return total
+
+        with torch.enable_grad():
+            optimizer.step(loss)
+        return {name: value.detach() for name, value in p.items()}
+
+
+def normal_scores(values: np.ndarray) -> np.ndarray:
+    """Each column's ranks as quantiles of the normal distribution, ``[mask, step]``; ties share their mean rank.
+
+    >>> normal_scores(np.array([[5.0], [100.0], [-3.0]])).round(2).ravel().tolist()
+    [0.0, 0.97, -0.97]
+    """
+    return norm.ppf((rankdata(values, axis=0) - 0.5) / len(values))
