@@ -6,22 +6,27 @@ Exit codes: 0 done; 1 what was asked could not be done, with one sentence on std
 from __future__ import annotations
 
 import argparse
+import io
 import json
+import math
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from stcg_nb import __version__
 from stcg_nb.errors import StcgError
+
+_CONSTANTS = {"True": True, "False": False, "None": None}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     args = _parser().parse_args(argv)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal without emoji is no reason to fail
     # Download and loading bars of the libraries are not ours; errors still show.
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     try:
@@ -56,7 +61,15 @@ def _parser() -> argparse.ArgumentParser:
 
     run = commands.add_parser("run", help="run a notebook with parameters")
     run.add_argument("notebook", metavar="NOTEBOOK")
-    run.add_argument("-p", "--parameter", nargs=2, action="append", default=[], metavar=("KEY", "VALUE"))
+    run.add_argument(
+        "-p",
+        "--parameter",
+        nargs=2,
+        action="append",
+        default=[],
+        metavar=("KEY", "VALUE"),
+        help="may be given several times; VALUE as JSON, else it is text",
+    )
     run.add_argument("--out", type=Path, help="run folder, new or empty (default: runs/NAME-TIME)")
     run.set_defaults(act=_run)
 
@@ -81,30 +94,18 @@ def _explain(args: argparse.Namespace) -> None:
     from stcg_nb.explain import explain
     from stcg_nb.models import load_model
     from stcg_nb.perturb import DEFAULT
-    from stcg_nb.runs import prepare_folder
+    from stcg_nb.runs import results_folder
 
-    existed = args.out.is_dir()
-    prepare_folder(args.out)
-    try:
-        names = (
-            DEFAULT if args.perturbations is None else [n.strip() for n in args.perturbations.split(",") if n.strip()]
-        )
+    names = DEFAULT if args.perturbations is None else [n.strip() for n in args.perturbations.split(",") if n.strip()]
+    with results_folder(args.out) as written:
         stcg = explain(
             args.image, args.question, load_model(args.model),
             estimator=args.estimator, regions=args.regions, perturbations=names, strength=args.strength, seed=args.seed,
         )  # fmt: skip
-        written = [
-            stcg.to_json(args.out / "stcg.json"),
-            stcg.to_graphml(args.out / "graph.graphml"),
-            stcg.to_html(args.out / "stcg.html"),
-            stcg.save(args.out / "stcg.npz"),
-        ]
-    except BaseException:
-        for path in args.out.iterdir():
-            path.unlink()
-        if not existed:
-            args.out.rmdir()
-        raise
+        written.append(stcg.to_json(args.out / "stcg.json"))
+        written.append(stcg.to_graphml(args.out / "graph.graphml"))
+        written.append(stcg.to_html(args.out / "stcg.html"))
+        written.append(stcg.save(args.out / "stcg.npz"))
     print(f"{stcg.model}: {stcg.question} -> {stcg.answer} (p = {stcg.data.attrs['p_answer']:.2f})")
     if stcg.synthetic:
         print("SYNTHETIC: these numbers come from the mock, not from a model.")
@@ -119,11 +120,21 @@ def _run(args: argparse.Namespace) -> None:
 
 
 def _value(text: str) -> Any:
-    """A parameter as YAML reads it: numbers, true, null, lists; anything else is text."""
+    """A parameter as JSON or Python's True, False, None read it; anything else is text.
+
+    Not YAML: to it ``what color: red?`` is a mapping, ``is this #1?`` has a comment, and ``no`` is false.
+
+    >>> [_value(text) for text in ("3", "0.5", "True", '["a"]', "is it red: yes or no?", '"3"')]
+    [3, 0.5, True, ['a'], 'is it red: yes or no?', '3']
+    """
+    if text in _CONSTANTS:
+        return _CONSTANTS[text]
     try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError:
+        value = json.loads(text)
+    except ValueError:
         return text
+    # NaN and Infinity, which json takes, are not JSON
+    return text if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _accuracy(args: argparse.Namespace) -> None:

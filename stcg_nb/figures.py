@@ -240,6 +240,6 @@ def _sheet(
     figure = go.Figure(layout={"images": pictures, "annotations": labels})
     figure.update_xaxes(visible=False)
     figure.update_yaxes(visible=False)
-    titled(figure, stcg, what, int(rows * (cell + NAME_HEIGHT) + 166), note)
-    figure.update_layout(margin={"l": 10, "r": 10, "t": 106, "b": 60})
+    titled(figure, stcg, what, int(rows * (cell + NAME_HEIGHT) + 144), note)
+    figure.update_layout(margin={"l": 10, "r": 10, "t": 84, "b": 60})
     return figure

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Literal
 
 from pydantic import Field, ValidationError, field_validator
@@ -46,14 +47,13 @@ class Settings(BaseSettings):
             first = error.errors()[0]
             name = str(first["loc"][0])
             variable = name if name.isupper() else f"STCG_{name.upper()}"
-            raise InputError(
-                f"{variable} is {first['input']!r}: {first['msg'][0].lower()}{first['msg'][1:]}."
-            ) from None
+            reason = first["msg"].removeprefix("Value error, ")
+            raise InputError(f"{variable} is {first['input']!r}: {reason[0].lower()}{reason[1:]}.") from None
 
     @field_validator("device")
     @classmethod
     def _known_device(cls, device: str) -> str:
-        if device not in ("auto", "cpu", "mps") and device.rstrip("0123456789").rstrip(":") != "cuda":
+        if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", device):
             raise ValueError("valid are 'auto', 'cpu', 'cuda', 'cuda:0' and so on, 'mps'")
         return device
 

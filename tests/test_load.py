@@ -7,12 +7,15 @@ import shutil
 
 import huggingface_hub
 import pytest
+import torch
+import transformers
+from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars
 from safetensors.torch import load_file, save_file
 from small_blip2 import save_small
 from transformers import Blip2Config
 
 from stcg_nb.errors import InputError, ModelError
-from stcg_nb.models import load_model
+from stcg_nb.models import load, load_model
 from stcg_nb.settings import DEFAULT_REAL, Settings
 
 
@@ -65,7 +68,13 @@ def test_the_environment_is_what_load_model_loads(monkeypatch):
     assert load_model().synthetic
 
 
-def test_a_name_that_is_nothing():
+@pytest.mark.parametrize("name", ["tinny", "", " ", "x" * 5000, "a/b/c", "../no"])
+def test_a_name_that_is_nothing(name):
+    with pytest.raises(ModelError, match=r"is neither.*load_model\('tiny'\)"):
+        load_model(name)
+
+
+def test_the_sentence_gives_the_name():
     with pytest.raises(ModelError, match=r"'tinny' is neither.*load_model\('tiny'\)"):
         load_model("tinny")
 
@@ -122,3 +131,62 @@ def test_another_kind_of_model(folder):
     Blip2Config(text_config={"model_type": "opt"}).save_pretrained(folder)
     with pytest.raises(ModelError, match="blip-2 with opt"):
         load_model(str(folder))
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has CUDA")
+@pytest.mark.parametrize("device", ["cuda", "cuda:3"])
+def test_a_device_that_is_not_there(monkeypatch, folder, device):
+    monkeypatch.setenv("STCG_DEVICE", device)
+    with pytest.raises(ModelError, match=f"STCG_DEVICE is '{device}'.*'cpu' always works"):
+        load_model(str(folder))
+
+
+def test_a_small_checkpoint_loads_without_progress_bars(folder, capsys):
+    bars = transformers.utils.logging
+    bars.enable_progress_bar()
+    load_model(str(folder))
+    assert "Loading weights" not in capsys.readouterr().err
+    assert bars.is_progress_bar_enabled() and not are_progress_bars_disabled()
+
+
+@pytest.fixture
+def weights(tmp_path):
+    (tmp_path / "model.safetensors").write_bytes(bytes(1000))
+    return str(tmp_path)
+
+
+def shows_bars(capsys) -> bool:
+    list(transformers.utils.logging.tqdm(range(3), desc="Loading weights"))
+    return "Loading weights" in capsys.readouterr().err
+
+
+def test_a_large_checkpoint_and_a_download_keep_their_bars(monkeypatch, weights, capsys):
+    with load._quiet_if_small(weights):
+        assert not shows_bars(capsys)
+    assert shows_bars(capsys)
+    with load._quiet_if_small("owner/name"):
+        assert shows_bars(capsys)
+    monkeypatch.setattr(load, "SMALL", 999)
+    with load._quiet_if_small(weights):
+        assert shows_bars(capsys)
+
+
+def test_bars_that_were_off_stay_off(weights):
+    bars = transformers.utils.logging
+    try:
+        disable_progress_bars()
+        with load._quiet_if_small(weights):
+            pass
+        assert are_progress_bars_disabled() and bars.is_progress_bar_enabled()
+        bars.disable_progress_bar()
+        with load._quiet_if_small(weights):
+            pass
+        assert are_progress_bars_disabled() and not bars.is_progress_bar_enabled()
+    finally:
+        bars.enable_progress_bar()
+
+
+def test_bars_come_back_after_a_failure(tmp_path):
+    with pytest.raises(ModelError):
+        load_model(str(tmp_path))
+    assert transformers.utils.logging.is_progress_bar_enabled()

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
 
 import torch
 import transformers
+from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars
 from packaging.version import Version
 from safetensors import SafetensorError
 
@@ -19,6 +23,7 @@ from stcg_nb.models.mock import Mock
 from stcg_nb.settings import Settings
 
 NEEDED = "5.15"
+SMALL = 10**9  # bytes of weights that load in a second or so
 HELP = "The embedded model needs no download: load_model('tiny')."
 
 
@@ -43,7 +48,7 @@ def load_model(name: str | None = None) -> Model:
         return Mock()
     if name == "tiny":
         return _load(str(files("stcg_nb") / "data" / "tiny"), "tiny", settings)
-    if Path(name).is_dir():
+    if name.strip() and os.path.isdir(name):
         return _load(name, Path(name).resolve().name, settings)
     if re.fullmatch(r"[\w.\-]+/[\w.\-]+", name) and not name.startswith((".", "/")):
         return _load(name, name, settings)
@@ -58,24 +63,25 @@ def _load(source: str, label: str, settings: Settings) -> Blip2:
             f"transformers {transformers.__version__} keeps T5's attention out of reach; install {NEEDED} or newer: "
             f"pip install 'transformers>={NEEDED}'."
         )
-    device = settings.device if settings.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
+    device = _device(settings.device)
     if settings.dtype == "auto":
         # Flan-T5 was trained in bfloat16 and degrades in float16.
         dtype = torch.bfloat16 if device.startswith("cuda") else torch.float32
     else:
         dtype = getattr(torch, settings.dtype)
-    here = Path(source).is_dir()
+    here = os.path.isdir(source)
     try:
-        config = transformers.AutoConfig.from_pretrained(source)
-        if config.model_type != "blip-2" or config.text_config.model_type != "t5":
-            inner = getattr(getattr(config, "text_config", None), "model_type", None)
-            kind = config.model_type + (f" with {inner}" if inner else "")
-            raise ModelError(f"{label} is a {kind} model; a BLIP-2 with a T5 language model is needed. {HELP}")
-        model, report = transformers.Blip2ForConditionalGeneration.from_pretrained(
-            source, dtype=dtype, use_safetensors=True, output_loading_info=True
-        )
-        images = transformers.BlipImageProcessorPil.from_pretrained(source)
-        tokenizer = transformers.AutoTokenizer.from_pretrained(source)
+        with _quiet_if_small(source):
+            config = transformers.AutoConfig.from_pretrained(source)
+            if config.model_type != "blip-2" or config.text_config.model_type != "t5":
+                inner = getattr(getattr(config, "text_config", None), "model_type", None)
+                kind = config.model_type + (f" with {inner}" if inner else "")
+                raise ModelError(f"{label} is a {kind} model; a BLIP-2 with a T5 language model is needed. {HELP}")
+            model, report = transformers.Blip2ForConditionalGeneration.from_pretrained(
+                source, dtype=dtype, use_safetensors=True, output_loading_info=True
+            )
+            images = transformers.BlipImageProcessorPil.from_pretrained(source)
+            tokenizer = transformers.AutoTokenizer.from_pretrained(source)
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         if isinstance(error, ModelError):
             raise
@@ -95,6 +101,40 @@ def _load(source: str, label: str, settings: Settings) -> Blip2:
         raise ModelError(f"{label} has no fast tokenizer (tokenizer.json), which is needed to find whole words. {HELP}")
     processor = transformers.Blip2Processor(images, tokenizer, num_query_tokens=config.num_query_tokens)
     return Blip2(model.to(device), processor, label, _revision(source, config, here))
+
+
+def _device(wanted: str) -> str:
+    """The device to compute on; ``"auto"`` is CUDA where there is any."""
+    if wanted == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    kind, _, number = wanted.partition(":")
+    missing = (kind == "cuda" and int(number or 0) >= torch.cuda.device_count()) or (
+        kind == "mps" and not torch.backends.mps.is_available()
+    )
+    if missing:
+        raise ModelError(
+            f"STCG_DEVICE is {wanted!r}, which this machine or this build of torch does not have; 'cpu' always works, "
+            "'auto' takes what there is."
+        )
+    return wanted
+
+
+@contextmanager
+def _quiet_if_small(source: str) -> Iterator[None]:
+    """No progress bars of transformers for a small folder; a download or gigabytes of weights keep theirs."""
+    bars = transformers.utils.logging
+    small = os.path.isdir(source) and sum(p.stat().st_size for p in Path(source).glob("*.safetensors")) < SMALL
+    if not small or not bars.is_progress_bar_enabled():
+        yield
+        return
+    hub_was_quiet = are_progress_bars_disabled()
+    bars.disable_progress_bar()  # the hub's as well
+    try:
+        yield
+    finally:
+        bars.enable_progress_bar()
+        if hub_was_quiet:
+            disable_progress_bars()
 
 
 def _revision(source: str, config: transformers.PretrainedConfig, here: bool) -> str:

@@ -1,7 +1,8 @@
 """A stand-in without a network: deterministic, made-up attention and probabilities, to try the pipeline and the pictures.
 
 At each of three steps it says one of two words, by the sign of a linear function of the patches' grey levels and of the
-words present; the coefficients come from a hash of the question. Attention looks like attention (rows sum to one, query
+words present; the coefficients come from a hash of the question. A patch is heard through the query tokens near its place, a
+word through all that it reads, and what would pass a cut edge is lost. Attention looks like attention (rows sum to one, query
 tokens look around their own place and at contrast) and means nothing. Everything made with it is labelled as synthetic.
 """
 
@@ -16,7 +17,17 @@ import torch
 from torch import Tensor
 
 from stcg_nb.errors import InputError
-from stcg_nb.models.base import SITES, Answer, Prompt, Trace, check_question, check_trace, find_words
+from stcg_nb.models.base import (
+    CUTS,
+    SITES,
+    Answer,
+    Prompt,
+    Trace,
+    check_cuts,
+    check_question,
+    check_trace,
+    find_words,
+)
 
 STEPS = (("a", "the"), ("mock", "made-up"), ("answer", "reply"))
 LAYERS = 2
@@ -42,11 +53,15 @@ class Mock:
         words = tuple(question[a:b] for a, b in find_words(question))
         return Prompt(question, question, tuple(range(len(words))), words, tuple((i,) for i in range(len(words))))
 
-    def answer(self, images: Sequence[np.ndarray], prompt: Prompt) -> list[Answer]:
+    def answer(
+        self, images: Sequence[np.ndarray], prompt: Prompt, *, cuts: Mapping[str, np.ndarray] | None = None
+    ) -> list[Answer]:
+        checked = check_cuts(len(images), self._sizes(prompt), cuts)
+        grey = np.array([_grey(i) for i in images]).reshape(
+            len(images), self.grid[0] * self.grid[1]
+        )  # there may be none
         answers = []
-        for positive in (
-            self._value(np.stack([_grey(i) for i in images]), np.ones((len(images), len(prompt.words))), prompt) > 0
-        ):
+        for positive in self._value(grey, np.ones((len(images), len(prompt.words))), prompt, checked) > 0:
             ids = tuple(2 * t + (0 if yes else 1) for t, yes in enumerate(positive))
             tokens = tuple(STEPS[i // 2][i % 2] for i in ids)
             answers.append(Answer(" ".join(tokens), ids, tokens, True))
@@ -70,18 +85,22 @@ class Mock:
         image_index: np.ndarray | None = None,
         keep_words: np.ndarray | None = None,
         keep_patches: np.ndarray | None = None,
+        cuts: Mapping[str, np.ndarray] | None = None,
         capture: Sequence[str] = (),
         reuse: bool = True,
     ) -> Trace:
         n_words, n_patches = len(prompt.words), self.grid[0] * self.grid[1]
-        index = check_trace(len(images), n_words, n_patches, image_index, keep_words, keep_patches, capture)
+        index, checked = check_trace(
+            len(images), self._sizes(prompt), image_index, keep_words, keep_patches, cuts, capture
+        )
         patches = np.ones((len(index), n_patches)) if keep_patches is None else np.asarray(keep_patches, dtype=float)
         words = np.ones((len(index), n_words)) if keep_words is None else np.asarray(keep_words, dtype=float)
         grey = np.stack([_grey(i) for i in images])[index] * patches
         sign = np.array([1 - 2 * (i % 2) for i in answer.token_ids])
-        v = self._value(grey, words, prompt) * sign
+        v = self._value(grey, words, prompt, checked) * sign
+        rows = [{kind: cut[i] for kind, cut in checked.items()} for i in range(len(index))]
         maps = {
-            s: torch.stack([self._attention(s, g, p, w, prompt) for g, p, w in zip(grey, patches, words, strict=True)])
+            s: torch.stack([self._attention(s, *row, prompt) for row in zip(grey, patches, words, rows, strict=True)])
             for s in capture
         }
         return Trace(1 / (1 + np.exp(-v)), v, (v < 0).any(1), maps)
@@ -93,15 +112,42 @@ class Mock:
         ).float()
         return {s: m * weigh for s, m in maps.items()}
 
-    def _value(self, grey: np.ndarray, words: np.ndarray, prompt: Prompt) -> np.ndarray:
+    def _sizes(self, prompt: Prompt) -> dict[str, int]:
+        sizes = {"word": len(prompt.words), "query": self.n_queries, "patch": self.grid[0] * self.grid[1]}
+        return {**sizes, "step": len(STEPS)}
+
+    def _value(self, grey: np.ndarray, words: np.ndarray, prompt: Prompt, cuts: Mapping[str, np.ndarray]) -> np.ndarray:
         """Log-odds of each step's first word, ``[row, step]``."""
         rng = _rng(prompt.question, "value")
         # A few patches and words carry most of it.
         by_patch = rng.standard_t(2, (grey.shape[1], len(STEPS))) * 0.2
         by_word = rng.standard_t(2, (len(prompt.words), len(STEPS)))
-        return grey @ by_patch + words @ by_word
+        whole = {kind: np.zeros((len(grey), *(self._sizes(prompt)[d] for d in CUTS[kind])), bool) for kind in CUTS}
+        left = {kind: 1.0 - cut for kind, cut in (whole | dict(cuts)).items()}
+        near = np.exp(-self._distances() / 8)
+        near /= near.sum(0)
+        seen = np.einsum("qp,rqp,rtq->rtp", near, left["query_patch"], left["step_query"])
+        read = rng.dirichlet(np.ones(self.n_queries), len(prompt.words))
+        understood = np.einsum("wq,rwq->rw", read, left["word_query"]) * words
+        return np.einsum("rp,rtp,pt->rt", grey, seen, by_patch) + np.einsum(
+            "rw,rtw,wt->rt", understood, left["step_word"], by_word
+        )
 
-    def _attention(self, site: str, grey: np.ndarray, patches: np.ndarray, words: np.ndarray, prompt: Prompt) -> Tensor:
+    def _distances(self) -> np.ndarray:
+        """Squared, in patches, from each query token's place to each patch: ``[query, patch]``."""
+        y, x = np.divmod(np.arange(self.grid[0] * self.grid[1]), self.grid[1])
+        at = np.arange(self.n_queries)[:, None]
+        return (y - (at // 8 * 4 + 2)) ** 2 + (x - (at % 8 * 2 + 1)) ** 2
+
+    def _attention(
+        self,
+        site: str,
+        grey: np.ndarray,
+        patches: np.ndarray,
+        words: np.ndarray,
+        cuts: Mapping[str, np.ndarray],
+        prompt: Prompt,
+    ) -> Tensor:
         rows, cols = self.grid
         n_text = self.n_queries + len(prompt.token_ids)
         shape = {
@@ -112,16 +158,19 @@ class Mock:
             "decoder": (len(STEPS), len(STEPS)),
             "cross": (len(STEPS), n_text),
         }[site]
+        none = np.False_
         logits = _rng(prompt.question, site).normal(0, 1, (LAYERS, *shape))
         if site == "qformer_cross":
-            y, x = np.divmod(np.arange(rows * cols), cols)
-            at = np.arange(self.n_queries)
-            near = (y - (at // 8 * 4 + 2)[:, None]) ** 2 + (x - (at % 8 * 2 + 1)[:, None]) ** 2
-            logits[..., 1:] += np.abs(grey) - near / 8 - 1e9 * (patches == 0)
+            gone = (patches == 0) | cuts.get("query_patch", none)
+            logits[..., 1:] += np.abs(grey) - self._distances() / 8 - 1e9 * gone
         elif site == "decoder":
             logits += np.triu(np.full(shape, -1e9), 1)
-        elif site in ("encoder", "cross"):
+        elif site == "encoder":
             logits[..., self.n_queries :] -= 1e9 * (words == 0)
+            logits[:, self.n_queries :, : self.n_queries] -= 1e9 * cuts.get("word_query", none)
+        elif site == "cross":
+            logits[..., : self.n_queries] -= 1e9 * cuts.get("step_query", none)
+            logits[..., self.n_queries :] -= 1e9 * ((words == 0) | cuts.get("step_word", none))
         return torch.from_numpy(logits).softmax(-1).float()
 
 
