@@ -110,8 +110,8 @@ def answer_probability(log_odds: np.ndarray) -> np.ndarray:
 
 
 def _counts(players: int) -> np.ndarray:
-    """How many players each of `SHARES` is, rounded up; 1e-9 forgives 0.1 * 30 for being a little more than 3."""
-    return np.array([max(1, math.ceil(share * players - 1e-9)) for share in SHARES])
+    """How many players each of `SHARES` is, rounded up, ``[share]``."""
+    return np.array([math.ceil(share * players) for share in SHARES])
 
 
 def _area(curve: np.ndarray) -> np.ndarray:

@@ -198,7 +198,7 @@ def jaccard_top(a: np.ndarray, b: np.ndarray, share: float = 0.1) -> float:
         raise InputError(f"The maps have shapes {a.shape} and {b.shape}; they must be equal, not empty, and finite.")
     if not 0 < share <= 1:
         raise InputError(f"The share is {share}; it must lie in (0, 1].")
-    k = max(1, math.ceil(share * a.size - 1e-9))  # 0.1 * 30 is a little more than 3
+    k = max(1, math.ceil(share * a.size - 1e-9))  # 0.07 * 100 is a little more than 7
     top_a, top_b = strongest(a.ravel(), k), strongest(b.ravel(), k)
     n_a, n_b = int(top_a.sum()), int(top_b.sum())
     if n_a + n_b == 0 or n_a == n_b == a.size:
@@ -217,13 +217,15 @@ def _spearman(predicted: np.ndarray, real: np.ndarray) -> np.ndarray:
 def _pearson(predicted: np.ndarray, real: np.ndarray) -> np.ndarray:
     """Pearson correlation of each column, ``[value, column]`` to ``[column]``: NaN where real is constant, else 0 where
     predicted is."""
-    x, y = _unit(predicted), _unit(real)
-    r = np.clip((x * y).sum(0), -1, 1)
-    return np.where((real == real[:1]).all(0), np.nan, np.where((predicted == predicted[:1]).all(0), 0, r))
+    r = np.clip((_unit(predicted) * _unit(real)).sum(0), -1, 1)
+    return np.where((real == real[:1]).all(0), np.nan, r)
 
 
 def _unit(x: np.ndarray) -> np.ndarray:
-    """Columns with mean 0 and length 1; scaled first, so that no square over- or underflows."""
+    """Columns with mean 0 and length 1, or all 0 if constant.
+
+    Scaled to 1 at most first: no square over- or underflows then, and a constant column is ±1, of which the mean is exact.
+    """
     x = x / np.maximum(np.abs(x).max(0), np.finfo(float).tiny)
     x = x - x.mean(0)
     return x / np.maximum(np.linalg.norm(x, axis=0), np.finfo(float).tiny)

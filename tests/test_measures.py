@@ -193,6 +193,12 @@ def test_equal_and_opposite_maps_by_hand():
     assert jaccard_top(a, swapped) == pytest.approx((0.5 - by_chance(30, 3, 3)) / (1 - by_chance(30, 3, 3)))
 
 
+def test_a_share_that_is_whole_is_not_rounded_up():
+    a = np.arange(1.0, 101)
+    b = np.concatenate([a[:93][::-1], a[93:]])  # the seven strongest are the same, the eighth is another
+    assert 0.07 * 100 > 7 and jaccard_top(a, b, share=0.07) == 1
+
+
 @quick
 @given(maps, seeds, st.sampled_from([0.05, 0.1, 0.3, 0.5, 1.0]))
 def test_jaccard_promises(a, seed, share):
@@ -307,8 +313,8 @@ def test_eraser_by_hand():
     for i, k in enumerate((1, 2, 3, 6, 14)):  # 1, 5, 10, 20 and 50 % of 28, rounded up
         assert curves.comprehensiveness[i] == pytest.approx(effects[:k].sum())
         assert curves.sufficiency[i] == pytest.approx(effects[k:].sum())
-    thirty = RemovalCurves(np.arange(31.0, 0, -1), np.arange(31.0, 0, -1))
-    assert thirty.comprehensiveness[SHARES.index(0.1)] == 3, "0.1 * 30 is 3, not 4"
+    hundred = RemovalCurves(np.arange(100.0, -1, -1), np.arange(100.0, -1, -1))
+    np.testing.assert_allclose(hundred.comprehensiveness, 100 * np.array(SHARES))  # whole shares are not rounded
 
 
 def test_one_player():
