@@ -24,6 +24,14 @@ QUERY_SITES = ("qformer_self", "qformer_cross")
 TEXT_SITES = ("encoder", "decoder", "cross")
 SITES = VISION_SITES + QUERY_SITES + TEXT_SITES
 
+# The edges that can be cut, by kind: which end attends, and to what.
+CUTS = {
+    "word_query": ("word", "query"),
+    "query_patch": ("query", "patch"),
+    "step_word": ("step", "word"),
+    "step_query": ("step", "query"),
+}
+
 MAX_CHARACTERS = 2000
 
 
@@ -101,8 +109,20 @@ class Model(Protocol):
     def prompt(self, question: str) -> Prompt:
         """Read a question. Raises `InputError` if it is empty or too long."""
 
-    def answer(self, images: Sequence[np.ndarray], prompt: Prompt) -> list[Answer]:
-        """Answer greedily, once for each image ``[height, width, 3]``."""
+    def answer(
+        self, images: Sequence[np.ndarray], prompt: Prompt, *, cuts: Mapping[str, np.ndarray] | None = None
+    ) -> list[Answer]:
+        """Answer greedily, once for each image ``[height, width, 3]``.
+
+        Args:
+            images: The images.
+            prompt: The question.
+            cuts: Edges without which to answer, as in `trace`, with images for rows. There may be cuts at any number of
+                steps; a cut applies when the token of its step is chosen, and later steps are whole.
+
+        Raises:
+            InputError: For cuts of another kind or shape.
+        """
 
     def target(self, text: str) -> Answer:
         """A given answer in the model's tokens, to be scored in place of its own."""
@@ -116,6 +136,7 @@ class Model(Protocol):
         image_index: np.ndarray | None = None,
         keep_words: np.ndarray | None = None,
         keep_patches: np.ndarray | None = None,
+        cuts: Mapping[str, np.ndarray] | None = None,
         capture: Sequence[str] = (),
         reuse: bool = True,
     ) -> Trace:
@@ -130,11 +151,17 @@ class Model(Protocol):
                 and the decoder's: nothing sees it.
             keep_patches: True where a patch is present, ``[row, patch]``. An absent patch is cut from the Q-Former's
                 cross-attention; the vision model has still seen it (filling the image instead is another estimand).
+            cuts: For a kind of edge, True where the edge is removed, in every layer; one row stands for all. Cuts join what
+                the other masks remove, and the vision model never runs again for them.
+                ``word_query`` ``[row, word, query]``: in the encoder, the word's tokens cannot attend to the query token.
+                ``query_patch`` ``[row, query, patch]``: in the Q-Former, the query token cannot attend to the patch.
+                ``step_word`` ``[row, step, word]``, ``step_query`` ``[row, step, query]``: in the decoder, the position that
+                predicts the answer's token of that step cannot attend to the word or to the query token.
             capture: Sites whose attention is kept.
             reuse: Keep the images' encodings for later calls. Not worth its memory for images that come once.
 
         Raises:
-            InputError: For a site that does not exist, or masks of another shape.
+            InputError: For a site or a kind of edge that does not exist, or masks of another shape.
         """
 
     def relevance(self, image: np.ndarray, prompt: Prompt, answer: Answer) -> Mapping[str, Tensor]:
@@ -186,25 +213,49 @@ def find_words(text: str) -> list[tuple[int, int]]:
 
 def check_trace(
     n_images: int,
-    n_words: int,
-    n_patches: int,
+    sizes: Mapping[str, int],
     image_index: np.ndarray | None,
     keep_words: np.ndarray | None,
     keep_patches: np.ndarray | None,
+    cuts: Mapping[str, np.ndarray] | None,
     capture: Sequence[str],
-) -> np.ndarray:
-    """The rows' images, ``[row]``, once the arguments of `Model.trace` are known to fit together."""
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """The rows' images, ``[row]``, and cuts, ``[row, ...]``, once the arguments of `Model.trace` are known to fit together.
+
+    ``sizes`` says how many there are of ``word``, ``query``, ``patch`` and ``step``.
+    """
     unknown = set(capture) - set(SITES)
     if unknown:
         raise InputError(f"{sorted(unknown)[0]!r} is no attention site; valid are {', '.join(SITES)}.")
     rows = np.arange(n_images) if image_index is None else np.asarray(image_index)
-    if image_index is None:
-        for mask in (keep_words, keep_patches):
-            if mask is not None and n_images == 1:
-                rows = np.zeros(len(mask), dtype=int)
+    if image_index is None and n_images == 1:
+        masks = [m for m in (keep_words, keep_patches) if m is not None] or list((cuts or {}).values())
+        rows = np.zeros(max((len(m) for m in masks if np.ndim(m)), default=1), dtype=int)
     if rows.ndim != 1 or (rows.size and not (rows.min() >= 0 and rows.max() < n_images)):
         raise InputError(f"image_index must be one number from 0 to {n_images - 1} for each row.")
-    for label, mask, width in (("keep_words", keep_words, n_words), ("keep_patches", keep_patches, n_patches)):
+    for label, mask, width in (
+        ("keep_words", keep_words, sizes["word"]),
+        ("keep_patches", keep_patches, sizes["patch"]),
+    ):
         if mask is not None and np.shape(mask) != (len(rows), width):
             raise InputError(f"{label} has shape {np.shape(mask)}; it must be [row, ...] = {(len(rows), width)}.")
-    return rows
+    return rows, check_cuts(len(rows), sizes, cuts)
+
+
+def check_cuts(n_rows: int, sizes: Mapping[str, int], cuts: Mapping[str, np.ndarray] | None) -> dict[str, np.ndarray]:
+    """The cuts of every row, ``[row, ...]``; a dimension that is not among ``sizes`` may have any."""
+    checked = {}
+    for kind, cut in (cuts or {}).items():
+        if kind not in CUTS:
+            raise InputError(f"{kind!r} is no kind of edge that can be cut; valid are {', '.join(CUTS)}.")
+        cut = np.asarray(cut)
+        fits = cut.ndim == 3 and all(sizes.get(d, n) == n for d, n in zip(CUTS[kind], cut.shape[1:], strict=True))
+        if cut.dtype != bool or not fits or len(cut) not in (1, n_rows):
+            wanted = ", ".join(str(sizes.get(d, "any")) for d in CUTS[kind])
+            rows = "1" if n_rows == 1 else f"1 or {n_rows}"
+            raise InputError(
+                f"The cut of {kind!r} is {cut.dtype} of shape {cut.shape}; it must be bool [row, {', '.join(CUTS[kind])}] "
+                f"= ({rows}, {wanted})."
+            )
+        checked[kind] = np.broadcast_to(cut, (n_rows, *cut.shape[1:]))
+    return checked

@@ -33,6 +33,7 @@ from stcg_nb.models.base import (
     Answer,
     Prompt,
     Trace,
+    check_cuts,
     check_question,
     check_trace,
     find_words,
@@ -109,8 +110,14 @@ class Blip2:
         return Prompt(question, text, tuple(ids), tuple(words), tuple(places))
 
     @torch.inference_mode()
-    def answer(self, images: Sequence[np.ndarray], prompt: Prompt) -> list[Answer]:
+    def answer(
+        self, images: Sequence[np.ndarray], prompt: Prompt, *, cuts: Mapping[str, np.ndarray] | None = None
+    ) -> list[Answer]:
         encoded = self._encode(images, ())
+        if cuts is not None:
+            checked = check_cuts(len(images), self._sizes(prompt), cuts)
+            rows = [{kind: cut[i : i + 1] for kind, cut in checked.items()} for i in range(len(images))]
+            return [self._read(self._decode(e, prompt, row)) for e, row in zip(encoded, rows, strict=True)]
         config = self.network.config.text_config
         generation = GenerationConfig(
             max_new_tokens=MAX_NEW_TOKENS,
@@ -130,6 +137,20 @@ class Blip2:
             return out[:, 1:].tolist()
 
         return [self._read(ids) for chunk in self._chunks("answer", len(images), run) for ids in chunk]
+
+    def _decode(self, encoded: Encoded, prompt: Prompt, cuts: Mapping[str, np.ndarray]) -> list[int]:
+        """The likeliest token after each one before, without the cut edges of one row; cheap to read, not fast."""
+        queries = encoded.queries[None]
+        if "query_patch" in cuts:
+            queries, _ = self._query(encoded.vision[None], (), self._patch_cuts(None, cuts))
+        embeds = self._embed(queries, prompt)
+        ids: list[int] = []
+        while len(ids) < MAX_NEW_TOKENS and self._end not in ids:
+            # The last target asks for one more position and is not seen by any.
+            targets = torch.tensor([*ids, self._end], device=self._device)
+            with probing(cuts=self._text_cuts(prompt, None, cuts, len(targets))):
+                ids.append(int(self._score(embeds, targets)[1][0, -1]))
+        return ids
 
     def target(self, text: str) -> Answer:
         return self._read([*self.tokenizer(text, add_special_tokens=False)["input_ids"], self._end])
@@ -156,16 +177,16 @@ class Blip2:
         image_index: np.ndarray | None = None,
         keep_words: np.ndarray | None = None,
         keep_patches: np.ndarray | None = None,
+        cuts: Mapping[str, np.ndarray] | None = None,
         capture: Sequence[str] = (),
         reuse: bool = True,
     ) -> Trace:
-        n_patches = self.grid[0] * self.grid[1]
-        index = check_trace(
-            len(images), len(prompt.words), n_patches, image_index, keep_words, keep_patches, capture
-        )  # fmt: skip
+        sizes = {**self._sizes(prompt), "step": len(answer.token_ids)}
+        index, all_cuts = check_trace(len(images), sizes, image_index, keep_words, keep_patches, cuts, capture)
+        fresh_queries = keep_patches is not None or "query_patch" in all_cuts
         early = tuple(s for s in capture if s in VISION_SITES + QUERY_SITES)
         late = tuple(s for s in capture if s in TEXT_SITES)
-        encoded = self._encode(images, early if keep_patches is None else tuple(s for s in early if s == "vit"), reuse)
+        encoded = self._encode(images, tuple(s for s in early if s == "vit" or not fresh_queries), reuse)
         targets = torch.tensor(
             [*answer.token_ids, self._end] if answer.ended else answer.token_ids, device=self._device
         )
@@ -173,13 +194,15 @@ class Blip2:
         def run(rows: slice) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
             use = [encoded[i] for i in index[rows]]
             maps = {s: torch.stack([e.maps[s] for e in use]) for s in early if s in use[0].maps}
-            if keep_patches is None:
-                queries = torch.stack([e.queries for e in use])
-            else:
-                queries, cut_maps = self._query(torch.stack([e.vision for e in use]), early, keep_patches[rows])
+            row_cuts = {kind: cut[rows] for kind, cut in all_cuts.items()}
+            if fresh_queries:
+                patch_cuts = self._patch_cuts(None if keep_patches is None else keep_patches[rows], row_cuts)
+                queries, cut_maps = self._query(torch.stack([e.vision for e in use]), early, patch_cuts)
                 maps |= cut_maps
-            cuts = {} if keep_words is None else self._word_cuts(prompt, keep_words[rows])
-            with probing(late, cuts) as probe:
+            else:
+                queries = torch.stack([e.queries for e in use])
+            words = None if keep_words is None else keep_words[rows]
+            with probing(late, self._text_cuts(prompt, words, row_cuts, len(targets))) as probe:
                 v, likeliest = self._score(self._embed(queries, prompt), targets)
             maps |= {s: torch.stack(m, 1) for s, m in probe.maps.items()}
             flipped = (likeliest != targets).any(1)
@@ -223,6 +246,9 @@ class Blip2:
     def _device(self) -> torch.device:
         return self.network.language_projection.weight.device
 
+    def _sizes(self, prompt: Prompt) -> dict[str, int]:
+        return {"word": len(prompt.words), "query": self.n_queries, "patch": self.grid[0] * self.grid[1]}
+
     @property
     def _end(self) -> int:
         return int(self.network.config.text_config.eos_token_id)
@@ -264,12 +290,10 @@ class Blip2:
         return self.network.qformer(query_embeds=tokens, encoder_hidden_states=vision).last_hidden_state
 
     def _query(
-        self, vision: Tensor, capture: Sequence[str], keep_patches: np.ndarray
+        self, vision: Tensor, capture: Sequence[str], cuts: dict[str, Tensor]
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """The Q-Former without the patches that are absent; CLS stays."""
-        gone = torch.from_numpy(~np.asarray(keep_patches, dtype=bool)).to(vision.device)
-        cut = torch.cat([torch.zeros_like(gone[:, :1]), gone], 1)[:, None]
-        with probing([s for s in capture if s in QUERY_SITES], {"qformer_cross": cut}) as probe:
+        """The Q-Former anew, under cuts."""
+        with probing([s for s in capture if s in QUERY_SITES], cuts) as probe:
             queries = self._query_forward(vision)
         return queries, {s: torch.stack(m, 1) for s, m in probe.maps.items()}
 
@@ -281,13 +305,42 @@ class Blip2:
         text = self.network.get_input_embeddings()(ids).to(prefix.dtype)
         return torch.cat([prefix, text.expand(len(prefix), -1, -1)], 1)
 
-    def _word_cuts(self, prompt: Prompt, keep_words: np.ndarray) -> dict[str, Tensor]:
-        cut = np.zeros((len(keep_words), 1, self.n_queries + len(prompt.token_ids)), dtype=bool)
+    def _patch_cuts(self, keep_patches: np.ndarray | None, cuts: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
+        """What no query token, and what a certain one, cannot see of the patches; CLS stays."""
+        gone = np.zeros((1, 1, 1), dtype=bool)
+        if keep_patches is not None:
+            gone = gone | ~np.asarray(keep_patches, dtype=bool)[:, None]
+        if "query_patch" in cuts:
+            gone = gone | cuts["query_patch"]
+        return {"qformer_cross": torch.from_numpy(np.pad(gone, ((0, 0), (0, 0), (1, 0)))).to(self._device)}
+
+    def _text_cuts(
+        self, prompt: Prompt, keep_words: np.ndarray | None, cuts: Mapping[str, np.ndarray], n_positions: int
+    ) -> dict[str, Tensor]:
+        """What the encoder's positions and the decoder's ``n_positions`` cannot see: absent words and cut edges."""
+        masks = [cut for kind, cut in cuts.items() if kind != "query_patch"]
+        masks += [] if keep_words is None else [keep_words]
+        if not masks:
+            return {}
+        by_step = "step_word" in cuts or "step_query" in cuts
+        width = self.n_queries + len(prompt.token_ids)
+        encoder = np.zeros((len(masks[0]), width if "word_query" in cuts else 1, width), dtype=bool)
+        cross = np.zeros((len(masks[0]), n_positions if by_step else 1, width), dtype=bool)
         for word, tokens in enumerate(prompt.word_tokens):
-            absent = ~np.asarray(keep_words[:, word], dtype=bool)
-            cut[:, 0, [self.n_queries + t for t in tokens]] |= absent[:, None]
-        there = torch.from_numpy(cut).to(self._device)
-        return {"encoder": there, "cross": there}
+            at = [self.n_queries + t for t in tokens]
+            if keep_words is not None:
+                absent = ~np.asarray(keep_words[:, word, None, None], dtype=bool)
+                encoder[:, :, at] |= absent
+                cross[:, :, at] |= absent
+            if "word_query" in cuts:
+                encoder[:, at, : self.n_queries] |= cuts["word_query"][:, word, None]
+            if "step_word" in cuts:
+                cut = cuts["step_word"][:, :n_positions, word, None]
+                cross[:, : cut.shape[1], at] |= cut
+        if "step_query" in cuts:
+            cut = cuts["step_query"][:, :n_positions]
+            cross[:, : cut.shape[1], : self.n_queries] |= cut
+        return {site: torch.from_numpy(cut).to(self._device) for site, cut in (("encoder", encoder), ("cross", cross))}
 
     def _score(self, embeds: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Log-odds of each target given the ones before, and the likeliest token instead, both ``[row, step]``."""
