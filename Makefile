@@ -28,7 +28,7 @@ run: $(READY) ## explain the demo picture with the embedded model
 
 test: lint ## check style and types, run all tests and the notebooks
 	$(NEUTRAL) $(BIN)/python -m pytest
-	$(NEUTRAL) $(BIN)/python -m pytest --nbval --nbval-current-env --nbval-cell-timeout=600 notebooks
+	$(NEUTRAL) $(BIN)/python -m pytest --nbval --nbval-current-env --nbval-cell-timeout=600 notebooks/*.ipynb
 
 lint: $(READY) ## check style and types
 	$(BIN)/ruff check
