@@ -1,8 +1,7 @@
 """Training batches: a pure function of (seed, step), so that a resumed run sees what an uninterrupted one would.
 
 Pictures are altered as the counterfactual engine alters them (an object filled in with its surroundings, noise, JPEG,
-brightness), and in every fourth question words are hidden, so that such inputs are familiar to the model: what it says when
-something is missing is then a considered guess and not an accident.
+brightness), and now and then words that carry no meaning are hidden, so that such inputs are familiar to the model.
 """
 
 from __future__ import annotations
@@ -199,7 +198,7 @@ class Batches(IterableDataset):
                 evidences.append(known)
         text = self.tokenizer(prompts, padding=True, return_tensors="pt")
         for row, prompt in enumerate(prompts):
-            if rng.random() < 0.25:
+            if rng.random() < 0.15:
                 self._hide_words(text, row, prompt, rng)
         labels = self.tokenizer(answers, padding=True, return_tensors="pt").input_ids
         labels[labels == self.tokenizer.pad_token_id] = IGNORE
@@ -216,11 +215,11 @@ class Batches(IterableDataset):
         }
 
     def _hide_words(self, text, row: int, prompt: str, rng: np.random.Generator) -> None:
-        """Cut some words of the question from the attention: any words, or those alone that carry no meaning."""
-        share, any_word = rng.uniform(0.1, 0.9), rng.random() < 0.5
+        """Cut some of the question's function words from the attention."""
+        share = rng.uniform(0.1, 0.9)
         start, stop = PROMPT.index("{"), len(prompt) - len(PROMPT) + PROMPT.index("}") + 1
         for match in re.finditer(r"\w+", prompt[start:stop]):
-            if (any_word or match.group().lower() in FUNCTION_WORDS) and rng.random() < share:
+            if match.group().lower() in FUNCTION_WORDS and rng.random() < share:
                 for position in range(start + match.start(), start + match.end()):
                     token = text.char_to_token(row, position)
                     if token is not None:
