@@ -18,11 +18,9 @@ import stcg_nb
 
 ROOT = Path(__file__).parent.parent
 CONDA_NAMES = {"pytorch": "torch"}
-# Parts of names, so that this file does not hold them whole.
-HOSTS = re.compile(
-    "|".join(("pypi" r"\.org", "pythonhosted" r"\.org", "anaconda" r"\.(org|com)", "download" r"\.pytorch"))
-)
-INDEX = re.compile("(extra-)?index-url|find-links")
+# Written so that this file does not match itself.
+HOSTS = re.compile(r"pypi[.]org|pythonhosted[.]org|anaconda[.](org|com)|download[.]pytorch")
+INDEX = re.compile(r"index[-]url|find[-]links")
 MACHINE = re.compile(r"(?<![\w.~-])/(work|home|root|Users|tmp)/[\w.-]+")
 
 
