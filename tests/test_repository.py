@@ -116,7 +116,7 @@ def test_no_file_names_a_build_machine(what: re.Pattern[str]):
 
 def test_what_is_looked_for_would_be_found():
     assert HOSTS.search("https://files.python" + "hosted.org/x")
-    assert INDEX.search("pip install --extra-" + "index-url x")
+    assert INDEX.search("pip install --extra-index" + "-url x")
     assert MACHINE.search('open("/ho' + 'me/someone/x")')
     assert not MACHINE.search("see docs/home/index.html or ~/work/x")
 
