@@ -317,14 +317,19 @@ def test_cuts_that_do_not_fit(model, images, answer, name, cuts, message):
     assert str(caught.value).count(". ") == 0, "one sentence"
 
 
-def test_answers_take_cuts_at_any_number_of_steps_but_of_no_other_shape(model, images, monkeypatch):
-    monkeypatch.setattr(engine, "MAX_NEW_TOKENS", 4)
+def test_cuts_at_any_number_of_steps_apply_when_their_token_is_chosen(model, plain, images, monkeypatch):
+    monkeypatch.setattr(engine, "MAX_NEW_TOKENS", 6)
     prompt = model.prompt(QUESTION)
-    whole = model.answer(images[:1], prompt)[0].token_ids
-    for steps in (1, 9):
-        late = np.zeros((1, steps, QUERIES), dtype=bool)
-        late[:, 1:] = True
-        assert model.answer(images[:1], prompt, cuts={"step_query": late})[0].token_ids[0] == whole[0]
+    for steps in (2, 9):
+        # Row k is cut from step k on.
+        cuts = {kind: np.ones((3, steps, SIZES[CUTS[kind][1]]), dtype=bool) for kind in ("step_word", "step_query")}
+        for mask in cuts.values():
+            mask[1, :1] = mask[2, :2] = False
+        said = [answer.token_ids for answer in model.answer([images[0]] * 3, prompt, cuts=cuts)]
+        for row in range(3):
+            ends = [(kind, *at) for kind, mask in cuts.items() for at in np.argwhere(mask[row])]
+            assert list(said[row]) == plain.greedy(images[0], [e for edge in ends for e in plain.removed(*edge)], 6)
+        assert len(set(said)) == 3 and said[1][0] == said[2][0], "each cut must show, and none before its step"
     with pytest.raises(InputError, match=r"= \(1, any, 5\)"):
         model.answer(images[:1], prompt, cuts={"step_query": np.zeros((1, 2, 4), bool)})
 
