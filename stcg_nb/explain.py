@@ -16,6 +16,7 @@ from importlib.metadata import version
 from os import PathLike
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 import transformers
@@ -23,7 +24,7 @@ import xarray as xr
 
 from stcg_nb import counterfactual, temporal
 from stcg_nb.alignment import Alignment, align, check_estimator, needed_sites
-from stcg_nb.fills import fill_region
+from stcg_nb.fills import Filler
 from stcg_nb.graph import STCG
 from stcg_nb.images import read_image, thumbnail
 from stcg_nb.models import Answer, Model, Prompt, load_model
@@ -31,6 +32,7 @@ from stcg_nb.perturb import DEFAULT, perturb
 from stcg_nb.regions import Regions, make_regions
 
 FILL = "median"
+WORKING_SIDE = 1024  # pixels; a larger picture is scaled down first, since a model sees a few hundred
 THUMBNAIL = 160
 
 
@@ -70,12 +72,13 @@ def explain(
     ('what', 'is', 'left', 'of', 'the', 'car')
     """
     check_estimator(estimator)
-    picture = read_image(image)
+    whole = read_image(image)
+    whole_parts = make_regions(whole, regions)
+    picture, parts = _working_copy(whole, whole_parts)
     perturbed = [perturb(picture, name, strength=strength, seed=seed) for name in perturbations]
     if isinstance(model, str):
         model = load_model(model)
     prompt = model.prompt(question)
-    parts = make_regions(picture, regions)
     answer = model.answer([picture], prompt)[0]
 
     images = [picture, *(p.image for p in perturbed)]
@@ -93,9 +96,9 @@ def explain(
         {
             "word_text": ("word", np.array(prompt.words)),
             "token_text": ("step", np.array(answer.tokens)),
-            "image": (("y", "x", "channel"), picture),
-            "region_labels": (("y", "x"), parts.labels),
-            "region_box": (("region", "box"), parts.boxes.astype(np.int64)),
+            "image": (("y", "x", "channel"), whole),
+            "region_labels": (("y", "x"), whole_parts.labels),
+            "region_box": (("region", "box"), whole_parts.boxes.astype(np.int64)),
             "p": ("step", trace.p[0]),
             "v": ("step", trace.v[0]),
             "word_region": (("word", "region"), aligned.word_patch),
@@ -149,6 +152,15 @@ def explain(
     return STCG(dataset)
 
 
+def _working_copy(picture: np.ndarray, regions: Regions) -> tuple[np.ndarray, Regions]:
+    """Picture ``[height, width, 3]`` and regions at the working size; as they are where a region would vanish."""
+    small = thumbnail(picture, WORKING_SIDE)
+    labels = cv2.resize(regions.labels, small.shape[1::-1], interpolation=cv2.INTER_NEAREST)
+    if np.unique(labels).size < regions.n:
+        return picture, regions
+    return small, Regions(labels, regions.names)
+
+
 def _gather(alignment: Alignment, parts: Regions, model: Model) -> Alignment:
     """The same links with regions in place of patches: a region gathers its share of each patch."""
     share = parts.patch_weights(*model.grid).T
@@ -180,7 +192,8 @@ def _leave_one_out(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Loss in log-odds without each word ``[step, word]``, each region ``[step, region]`` and the whole image ``[step]``."""
     blank = np.broadcast_to(picture.mean((0, 1)).round().astype(np.uint8), picture.shape).copy()
-    images = [picture, blank, *(fill_region(picture, parts, [r], FILL) for r in range(parts.n))]
+    filler = Filler(picture, parts, FILL)
+    images = [picture, blank, *(filler(present) for present in ~np.eye(parts.n, dtype=bool))]
     n_words = len(prompt.words)
     index = np.concatenate([np.zeros(n_words, dtype=int), np.arange(1, len(images))])
     keep = np.ones((len(index), n_words), dtype=bool)

@@ -12,6 +12,7 @@ import plotly.graph_objects as go
 
 from stcg_nb.errors import InputError
 from stcg_nb.graph import STCG
+from stcg_nb.regions import Regions
 from stcg_nb.style import INK, NEUTRAL, OPPOSES, SUPPORTS, add_picture, escape, jpeg, outlines, overlay, titled
 
 LINKS = ("counterfactual", "alignment")
@@ -51,7 +52,7 @@ def graph_figure(stcg: STCG, *, links: str = "counterfactual", top: int = 24) ->
     step_rows = _rows([f"{t} {p:.2f}" for t, p in zip(stcg.steps, data["p"].values, strict=True)], half)
     for t, (x, row) in enumerate(step_rows):
         places[f"step:{t}"] = (x, h + 0.26 + 0.17 * row)
-    for i, (x, y) in enumerate(_centers(data["region_labels"].values)):
+    for i, (x, y) in enumerate(Regions(data["region_labels"].values, stcg.regions).centers):
         places[f"region:{i}"] = (x / unit - w / 2, y / unit)
     last = max(y for _, y in places.values()) + 0.1
 
@@ -107,16 +108,6 @@ def _rows(labels: tuple[str, ...] | list[str], half: float) -> list[tuple[float,
         for i in row:
             out.append((round(x + (sizes[i] + gap) / 2, 4), number))
             x += sizes[i] + gap
-    return out
-
-
-def _centers(labels: np.ndarray) -> list[tuple[float, float]]:
-    """For each region the pixel (x, y) of it that is nearest to its centroid."""
-    out = []
-    for i in range(int(labels.max()) + 1):
-        ys, xs = np.nonzero(labels == i)
-        nearest = int(np.argmin((ys - ys.mean()) ** 2 + (xs - xs.mean()) ** 2))
-        out.append((float(xs[nearest]) + 0.5, float(ys[nearest]) + 0.5))
     return out
 
 

@@ -56,7 +56,7 @@ def run_notebook(
     if not source.is_file() or source.suffix not in (".ipynb", ".py"):
         raise InputError(f"{str(source)!r} is no notebook; give an existing .ipynb or a paired .py.")
     book = _read(source)
-    folder = Path(out) if out is not None else Path("runs") / f"{source.stem}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
+    folder = Path(out) if out is not None else Path("runs") / f"{source.stem}-{datetime.now(UTC):%Y%m%d-%H%M%S-%f}"
     with tempfile.TemporaryDirectory() as temporary:
         readable = Path(temporary) / "notebook.ipynb"
         nbformat.write(book, readable)

@@ -306,6 +306,17 @@ def test_the_mean_fill_is_the_mean_of_the_ring():
         assert (filled[y0:y1, x0:x1] == np.mean(ring, 0).round()).all()
 
 
+def test_the_median_fill_keeps_the_colour_around():
+    """A piece of blue ground beside a red block: the median of its ring is blue, the mean is neither."""
+    image = np.full((40, 60, 3), (40, 40, 200), np.uint8)
+    image[:, 30:] = 200, 30, 30
+    regions = box_regions(image, {"ground": (10, 10, 28, 30), "block": (30, 0, 60, 40)})
+    hole = regions.masks[0]
+    assert (fill_region(image, regions, [0], "median")[hole] == (40, 40, 200)).all()
+    mean = fill_region(image, regions, [0], "mean")[hole]
+    assert (mean[:, 0] > 60).all() and (mean[:, 2] < 180).all()
+
+
 def test_inpainting_continues_what_is_around():
     """Left half dark, right half light: the hole's ends continue their sides; the mean fill is one colour."""
     image = np.full((40, 60, 3), 40, np.uint8)

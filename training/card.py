@@ -46,7 +46,7 @@ tokens, a T5 encoder-decoder; {parameters:,} parameters. It is a test bed for ex
 and for every picture it is known what each answer rests on. It is of no use on photographs.
 
 It was trained from nothing by `training/train.py` (seed {seed}) on the package's own scenes (`stcg_nb.scenes`) and on the
-training split of [easy-vqa](https://pypi.org/project/easy-vqa/). Pictures in training were altered now and then as the
+training split of the public easy-vqa package. Pictures in training were altered now and then as the
 perturbations alter them (an object filled in with its surroundings, noise, JPEG, brightness), and function words hidden, so that such
 counterfactuals are not foreign to it. The prompt is BLIP-2's, `Question: {{}} Answer:`.
 

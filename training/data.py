@@ -99,9 +99,7 @@ def scene_example(seed: int, rng: np.random.Generator) -> Example:
         place, offset = cell(scene, i)
         anchors[place] = SHAPE_IDS[o.shape], COLOR_IDS[o.color]
         offsets[place] = offset
-    asked = [
-        (q.text, q.answer, WEIGHTS.get(q.kind, 1.0), evidence(scene, q)) for q in unique.values()
-    ]
+    asked = [(q.text, q.answer, WEIGHTS.get(q.kind, 1.0), evidence(scene, q)) for q in unique.values()]
     return Example(disturb(pixels, rng), asked, patches, anchors, offsets)
 
 

@@ -100,15 +100,16 @@ def answer(
         if group.any():
             labels = batch["labels"][group][:, : lengths[group].max()]
             start = model.language_model._shift_right(labels)
-            out = model.language_model(
-                inputs_embeds=embeds[group], attention_mask=mask[group], decoder_input_ids=start
-            )
+            out = model.language_model(inputs_embeds=embeds[group], attention_mask=mask[group], decoder_input_ids=start)
             logits = out.logits.float()
             token = F.cross_entropy(logits.transpose(1, 2), labels, reduction="none")
             read = heads.evidence(out.encoder_last_hidden_state[:, : queries.shape[1]]).float()
-            evidence = evidence + F.cross_entropy(
-                read.transpose(1, 2), batch["evidence"][group], weight, reduction="none"
-            ).mean(1).sum()
+            evidence = (
+                evidence
+                + F.cross_entropy(read.transpose(1, 2), batch["evidence"][group], weight, reduction="none")
+                .mean(1)
+                .sum()
+            )
             # A longer answer weighs more, but not in proportion.
             words = words + (token.sum(1) / lengths[group] ** 0.5).sum()
             exact += ((logits.argmax(-1) == labels) | (labels < 0)).all(1).float().sum().item()

@@ -1,0 +1,141 @@
+"""The surrogate and the causal graph on games whose weights are known."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from scipy.stats import norm
+
+from stcg_nb.causal import EDGE_SHARE, find_causes, random_masks, without
+from stcg_nb.errors import InputError
+from stcg_nb.measures import held_out_masks, lds
+from stcg_nb.surrogate import Surrogate, normal_scores
+
+SMALL = 0.15 * np.sqrt([2, 3, 5, 7, 11, 13, 17, 19, 23]) / 5
+
+
+@dataclass
+class Known:
+    """A game with given weights: v = 2 z0 - z1 + 3 z2 z3 at the first step, 4 z4 (1 - z0) + z5 + z6 / 2 at the second.
+
+    All players have a small main effect besides (`SMALL`), so that no two masks tie.
+    """
+
+    n_players: int = 9
+    tried: int = 0
+
+    def __call__(self, masks):
+        self.tried += len(masks)
+        z = np.asarray(masks, dtype=float)
+        first = 2 * z[:, 0] - z[:, 1] + 3 * z[:, 2] * z[:, 3]
+        second = 4 * z[:, 4] * (1 - z[:, 0]) + z[:, 5] + z[:, 6] / 2
+        return np.stack([first, second], 1) + (z @ SMALL)[:, None]
+
+
+@pytest.fixture(scope="module")
+def causes():
+    return find_causes(Known(), n_masks=128, seed=0)
+
+
+def pair(causes, i, j):
+    return int(np.flatnonzero((causes.pairs == (i, j)).all(1))[0])
+
+
+def test_nodes_are_what_the_token_loses(causes):
+    """By hand: without player 2 the product of 2 and 3 is lost; at the second step z0 = 1 shuts 4 out."""
+    truth = np.zeros((2, 9))
+    truth[0, :4] = 2, -1, 3, 3
+    truth[1, [0, 5, 6]] = -4, 1, 0.5
+    np.testing.assert_allclose(causes.node, truth + SMALL, atol=0.15)
+
+
+def test_edges_are_the_two_by_two_factorials(causes):
+    truth = np.zeros((2, len(causes.pairs)))
+    truth[0, pair(causes, 2, 3)] = 3
+    truth[1, pair(causes, 0, 4)] = -4
+    np.testing.assert_allclose(causes.edge, truth, atol=0.2)
+
+
+def test_the_sparse_graph_holds_the_true_edges_and_few_others(causes):
+    assert causes.in_graph[0, pair(causes, 2, 3)] and causes.in_graph[1, pair(causes, 0, 4)]
+    assert causes.in_graph.sum(1).max() <= EDGE_SHARE * len(causes.pairs)
+    sure = (causes.edge_low > 0) | (causes.edge_high < 0)
+    assert not (causes.in_graph & ~sure).any()
+
+
+def test_the_sparse_graph_alone_predicts_unseen_masks(causes):
+    masks, rate = held_out_masks(9, 300, seed=5)
+    assert lds(causes.predict(masks), Known()(masks), rate) > 0.97
+
+
+def test_it_adds_up_its_coefficients_and_nothing_else(causes):
+    mask = np.array([[True, False, True, True, False, False, True, True, False]])
+    total = causes.intercept[0] + sum(causes.node_coefficient[0, i] for i in np.flatnonzero(mask[0]))
+    total += sum(causes.edge_coefficient[0, k] for k, (i, j) in enumerate(causes.pairs) if mask[0, i] and mask[0, j])
+    assert causes.predict(mask)[0, 0] == pytest.approx(total)
+    assert not causes.edge_coefficient[~causes.in_graph].any()
+
+
+def test_intervals_hold_the_weight_and_shrink_with_more_masks(causes):
+    assert (causes.node_low <= causes.node).all() and (causes.node <= causes.node_high).all()
+    fewer = find_causes(Known(), n_masks=32, seed=0)
+    assert (causes.edge_high - causes.edge_low).mean() < (fewer.edge_high - fewer.edge_low).mean()
+
+
+def test_it_tries_as_many_masks_as_it_says_and_depends_on_its_seed_alone():
+    game = Known()
+    first = find_causes(game, n_masks=48, seed=3)
+    assert game.tried == 48 == len(first.masks)
+    again, other = find_causes(Known(), n_masks=48, seed=3), find_causes(Known(), n_masks=48, seed=4)
+    np.testing.assert_array_equal(first.edge, again.edge)
+    assert (first.masks != other.masks).any()
+
+
+def test_shuffled_masks_predict_nothing():
+    """The sanity check: with masks and values out of step, there is nothing to learn."""
+    masks = random_masks(9, 200, np.random.default_rng(0))
+    values = Known()(np.random.default_rng(1).permutation(masks))
+    unseen, rate = held_out_masks(9, 300, seed=5)
+    assert abs(lds(Surrogate(masks, values).score(unseen), Known()(unseen), rate)) < 0.3
+
+
+def test_the_surrogates_posterior_is_the_textbooks():
+    """Rasmussen and Williams 2006, equation 2.25, written out with an explicit inverse and loops."""
+    rng = np.random.default_rng(0)
+    masks, values = rng.random((40, 4)) < 0.6, rng.normal(size=(40, 1))
+    fitted = Surrogate(masks, values)
+    p = {name: value.exp().numpy() for name, value in fitted._parameters.items()}
+
+    def kernel(a, b):
+        differ = sum(p["rate"][0, i] for i in range(4) if a[i] != b[i])
+        linear = sum(p["slope"][0, i] * (a[i] - 0.7) * (b[i] - 0.7) for i in range(4))
+        return p["scale"][0] * np.exp(-differ) + linear + p["offset"][0]
+
+    gram = np.array([[kernel(a, b) for b in masks] for a in masks]) + (p["noise"][0] + 1e-5) * np.eye(40)
+    target = (values[:, 0] - values.mean()) / values.std()
+    unseen = rng.random((5, 4)) < 0.5
+    cross = np.array([[kernel(a, b) for b in masks] for a in unseen])
+    expected = cross @ np.linalg.inv(gram) @ target * values.std() + values.mean()
+    np.testing.assert_allclose(fitted.predict(unseen)[:, 0], expected, atol=1e-8)
+
+
+def test_a_constant_value_is_predicted_as_itself():
+    masks = random_masks(5, 40, np.random.default_rng(0))
+    np.testing.assert_allclose(Surrogate(masks, np.full((40, 1), 7.0)).predict(masks[:3]), 7.0, atol=1e-6)
+
+
+def test_normal_scores_are_quantiles():
+    np.testing.assert_allclose(normal_scores(np.arange(4.0)[:, None])[:, 0], norm.ppf([0.125, 0.375, 0.625, 0.875]))
+
+
+def test_random_masks_keep_what_they_should():
+    masks = random_masks(50, 900, np.random.default_rng(0))
+    np.testing.assert_allclose([masks[i::3].mean() for i in range(3)], [0.5, 0.7, 0.9], atol=0.02)
+    assert without(3).tolist() == [[False, True, True], [True, False, True], [True, True, False]]
+
+
+def test_too_few_masks_are_refused():
+    with pytest.raises(InputError, match="at least 32"):
+        find_causes(Known(), n_masks=10)
