@@ -6,7 +6,7 @@ checked against the truth. Only questions with one clear answer are asked:
 
 * a referring phrase ("the red one", "the car") fits exactly one object, unless the question is about its absence;
 * "left of" needs exactly one object clearly in that direction (within about 31° of it) and every other object clearly
-  outside (more than 50° off);
+  outside (more than 60° off);
 * a description from left to right needs columns of their own: no object reaches the middle of its neighbour.
 
 The question kinds are the keys of `KINDS`. Everything is a pure function of its seed.
@@ -393,7 +393,7 @@ def _in_direction(scene: Scene, i: int, kind: str) -> tuple[list[int], list[int]
         along, across = dx * ux + dy * uy, abs(dx * uy) + abs(dy * ux)
         if along > 0 and across < 0.6 * along:
             clearly.append(j)
-        elif along > 0 and across < 1.2 * along:
+        elif along > 0 and across < 1.7 * along:
             perhaps.append(j)
     return clearly, perhaps
 

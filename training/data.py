@@ -23,11 +23,12 @@ from stcg_nb.sprites import COLORS, SHAPES
 
 PROMPT = "Question: {} Answer:"
 FUNCTION_WORDS = {"the", "a", "an", "in", "picture", "image", "do", "you", "me", "of", "to", "is", "does", "are"}
+IN_COLUMNS = 0.35
 ANCHOR_ROWS, ANCHOR_COLUMNS = 4, 8
 COLOR_IDS = {name: i for i, name in enumerate(COLORS)}
 SHAPE_IDS = {name: i for i, name in enumerate(SHAPES)}
 IGNORE = -100
-WEIGHTS = {"caption": 5.0, "left": 2.0, "right": 2.0, "above": 2.0, "below": 2.0, "count": 2.0, "absent": 2.0}
+WEIGHTS = {"caption": 8.0, "left": 2.0, "right": 2.0, "above": 2.0, "below": 2.0, "count": 3.0, "absent": 2.0}
 """How much more often a kind of question that takes longer to learn is asked."""
 
 
@@ -82,9 +83,16 @@ def disturb(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 def scene_example(seed: int, rng: np.random.Generator) -> Example:
     scene = make_scene(seed, 256 if rng.random() < 0.5 else IMAGE_SIZE)
+    if rng.random() < IN_COLUMNS:
+        # Three or more objects in columns of their own are rare, and describing them in order is hard to learn.
+        for _ in range(40):
+            if len(scene.objects) > 2 and make_questions(scene, 0, ("caption",)):
+                break
+            scene = make_scene(int(rng.integers(10**12)), IMAGE_SIZE, int(rng.integers(3, 5)))
     if len(scene.objects) > 1 and rng.random() < 0.2:
         scene = erase(scene, int(rng.integers(len(scene.objects))), rng)
     questions = make_questions(scene, 0) + make_questions(scene, 1, ("left", "right", "above", "below", "count"))
+    questions += make_questions(scene, 2, ("count", "absent"))
     unique: dict[str, Question] = {q.text: q for q in questions}
     pixels = scene.image
     if scene.size != IMAGE_SIZE:

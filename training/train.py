@@ -135,8 +135,8 @@ def optimizers(model: nn.Module, heads: nn.Module) -> list[torch.optim.Optimizer
 
 
 def rate(step: int, steps: int) -> float:
-    """Warm up over 50 steps, hold, go down to nothing over the last 40 %."""
-    return min(1.0, (step + 1) / 50, (steps - step) / (0.4 * steps))
+    """Warm up over 50 steps, hold, go down to nothing over the last two thirds."""
+    return min(1.0, (step + 1) / 50, (steps - step) / (0.67 * steps))
 
 
 def main() -> None:
@@ -205,7 +205,7 @@ def main() -> None:
         answering, frozen = name != "see", name == "reason"
         batches = Batches(
             processor.tokenizer, args.seed * 10 + stage, start, steps, args.images, args.questions,
-            easy=0.15 if answering else 0.0,
+            easy=0.1 if answering else 0.0,
         )  # fmt: skip
         loader = DataLoader(batches, batch_size=None, num_workers=1, prefetch_factor=4)
         groups = [group for opt in opts for group in opt.param_groups]
