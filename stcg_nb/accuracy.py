@@ -141,5 +141,5 @@ def _share(correct: list[bool]) -> dict[str, Any]:
     return {
         "n": len(correct),
         "accuracy": round(sum(correct) / len(correct), 4),
-        "interval": [round(interval.low, 4), round(interval.high, 4)],
+        "interval": [round(float(interval.low), 4), round(float(interval.high), 4)],
     }

@@ -143,9 +143,8 @@ def _mean_color(image: np.ndarray) -> np.ndarray:
 
 def _centered_box(shape: tuple[int, ...], share: float) -> tuple[slice, slice]:
     """Rows and columns of a box in the middle that takes this share of the area."""
-    sides = [max(1, round(side * share**0.5)) for side in shape[:2]]
-    starts = [(side - inner) // 2 for side, inner in zip(shape[:2], sides, strict=True)]
-    return slice(starts[0], starts[0] + sides[0]), slice(starts[1], starts[1] + sides[1])
+    margins = [min(round(side * (1 - share**0.5) / 2), (side - 1) // 2) for side in shape[:2]]
+    return slice(margins[0], shape[0] - margins[0]), slice(margins[1], shape[1] - margins[1])
 
 
 @register("center_mask", "hide a box in the middle; strength is its share of the area")

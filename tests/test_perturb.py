@@ -250,7 +250,7 @@ def test_a_cell_that_runs_twice_replaces_its_own(registry):
         (lambda image: None, "NoneType"),
         (lambda image: image[:-1], r"uint8 \(255, 256, 3\)"),
         (lambda image: image / 255, "float64"),
-        (lambda image: image[..., 0], r"\(256, 256\)"),
+        (lambda image: image[..., 0], r"uint8 \(256, 256\)"),
         (lambda image: image.tolist(), "list"),
     ],
 )

@@ -81,7 +81,7 @@ def test_a_paired_script_runs_too_and_the_folder_has_a_default(notebook, tmp_pat
     jupytext.write(jupytext.read(notebook), script, fmt="py:percent")
     monkeypatch.chdir(tmp_path)
     folder = run_notebook(script, {"count": 1})
-    assert re.fullmatch(r"runs/small-\d{8}-\d{6}", folder.as_posix())
+    assert re.fullmatch(r"runs/small-\d{8}-\d{6}-\d{6}", folder.as_posix())
     assert printed(folder / "small.ipynb").strip() == "tiny"
     assert (folder / "result.txt").exists()
 
