@@ -31,7 +31,7 @@ __all__ = ["STCG", "__version__", "demo", "explain", "load_model"]
 # torch and transformers take seconds to import; nobody waits for them before they are used.
 _HOMES = {"STCG": "stcg_nb.graph", "explain": "stcg_nb.explain", "load_model": "stcg_nb.models"}
 
-DEMO_QUESTION = "What is to the left of the green car?"
+DEMO_QUESTION = "What is to the right of the yellow car?"
 
 
 def __getattr__(name: str) -> Any:

@@ -63,7 +63,7 @@ def titled(figure: go.Figure, stcg: STCG, what: str, height: int, note: str = ""
         font=FONT,
         title={
             "text": f"<b>{what}</b> · {label}<br><span style='font-size:13px'>{asked}</span>",
-            "x": 0.01, "y": 1 - 12 / height, "yref": "container", "xanchor": "left", "yanchor": "top", "font": {"size": 16},
+            "x": 0.01, "y": 1 - 18 / height, "yref": "container", "xanchor": "left", "yanchor": "top", "font": {"size": 16},
         },
         paper_bgcolor="white",
         plot_bgcolor="white",

@@ -45,10 +45,14 @@ A genuine `Blip2ForConditionalGeneration` with BLIP-2's own geometry: {patches} 
 tokens, a T5 encoder-decoder; {parameters:,} parameters. It is a test bed for explanations: it really looks and really listens,
 and for every picture it is known what each answer rests on. It is of no use on photographs.
 
-It was trained from nothing by `training/train.py` (seed {seed}) on the package's own scenes (`stcg_nb.scenes`) and on the
-training split of the public easy-vqa package. Pictures in training were altered now and then as the
-perturbations alter them (an object filled in with its surroundings, noise, JPEG, brightness), and function words hidden, so that such
-counterfactuals are not foreign to it. The prompt is BLIP-2's, `Question: {{}} Answer:`.
+It was trained by `training/train.py` on the package's own scenes (`stcg_nb.scenes`) and on the training split of the public
+easy-vqa package. Pictures in training were altered now and then as the perturbations alter them (an object filled in with its
+surroundings, noise, JPEG, brightness), and function words hidden, so that such counterfactuals are not foreign to it. The prompt is
+BLIP-2's, `Question: {{}} Answer:`.
+
+These weights come from several runs of that program, one after the other: its first two stages from nothing, then the last stage
+more than once, each run starting from the weights before (`--start`). Between runs the data changed (more pictures with objects
+in columns, harder questions asked more often, fewer words hidden). One run from nothing of the program as it stands has not been made.
 
 ## Accuracy
 
@@ -85,7 +89,6 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path("stcg_nb/data/tiny"))
     parser.add_argument("--n", type=int, default=5500, help="questions about scenes")
     parser.add_argument("--seed", type=int, default=1, help="of the scenes")
-    parser.add_argument("--training-seed", type=int, default=0, help="which the weights were trained with")
     args = parser.parse_args()
     model = load_model(str(args.folder))
     scenes = measure(model, n=args.n, seed=args.seed)
@@ -108,7 +111,6 @@ def main() -> None:
         patches=f"{side}×{side}",
         queries=config.num_query_tokens,
         parameters=network.num_parameters(),
-        seed=args.training_seed,
         revision=model.revision,
         scene_seed=args.seed,
         rows="\n".join(rows),
