@@ -1,4 +1,4 @@
-"""The command line: ``stcg explain``, ``stcg run``, ``stcg accuracy``.
+"""The command line: ``stcg explain``, ``stcg run``, ``stcg accuracy``, ``stcg card``.
 
 Exit codes: 0 done; 1 what was asked could not be done, with one sentence on stderr; 2 the command itself was wrong.
 """
@@ -81,6 +81,18 @@ def _parser() -> argparse.ArgumentParser:
     accuracy.add_argument("--without", help="leave out the image or the question")
     accuracy.add_argument("--json", action="store_true", help="print JSON")
     accuracy.set_defaults(act=_accuracy)
+
+    card = commands.add_parser(
+        "card", help="measure how faithful causal graphs of a model's answers are, on fresh scenes"
+    )
+    _add_model(card)
+    card.add_argument("--n", type=int, default=200, help="questions that the model answers correctly (default 200)")
+    card.add_argument("--seed", type=int, default=0, help="of the scenes")
+    card.add_argument("--masks", type=int, default=256, help="for each causal graph (default 256)")
+    card.add_argument(
+        "--json", type=Path, default=Path("card.json"), metavar="OUT", help="the card (default card.json)"
+    )
+    card.set_defaults(act=_card)
     return parser
 
 
@@ -149,3 +161,25 @@ def _accuracy(args: argparse.Namespace) -> None:
     for name, entry in (("overall", {**report, "accuracy": report["overall"]}), *report["kinds"].items()):
         low, high = entry["interval"]
         print(f"  {name:<10} {entry['accuracy']:.3f}  [{low:.3f}, {high:.3f}]  n = {entry['n']}")
+
+
+def _card(args: argparse.Namespace) -> None:
+    from stcg_nb.card import KEYS, measure_card
+    from stcg_nb.errors import InputError
+    from stcg_nb.graph import write
+    from stcg_nb.models import load_model
+
+    if args.json.exists():
+        raise InputError(f"{str(args.json)!r} exists already; name another file, or delete it.")
+    partial = args.json.with_name(f"{args.json.name}.partial")  # a run that is stopped goes on from here
+    card = measure_card(load_model(args.model), n=args.n, seed=args.seed, masks=args.masks, partial=partial)
+    write(args.json, (json.dumps(card, indent=1) + "\n").encode())
+    partial.unlink(missing_ok=True)
+    for key in KEYS:
+        entry = card[key]
+        if entry["value"] is None:
+            print(f"  {key:<25} -")
+            continue
+        span = "" if entry["low"] is None else f"[{entry['low']:+.3f}, {entry['high']:+.3f}]"
+        print(f"  {key:<25} {entry['value']:+.3f}  {span}  n = {entry['n']}")
+    print(args.json)

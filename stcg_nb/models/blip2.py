@@ -10,11 +10,13 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import os
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -87,6 +89,21 @@ class Blip2:
         self._rows: dict[str, int] = {}
         install(model)
         self._check()
+
+    def randomised(self, seed: int) -> Blip2:
+        """The same architecture with the entries of every weight shuffled: it keeps their scale and knows nothing.
+
+        Args:
+            seed: Of the shuffling.
+        """
+        network = copy.deepcopy(self.network)
+        generator = torch.Generator().manual_seed(seed)
+        with torch.no_grad():
+            for weight in network.parameters():
+                order = torch.randperm(weight.numel(), generator=generator).to(weight.device)
+                weight.copy_(weight.flatten()[order].view_as(weight))
+        parts = SimpleNamespace(tokenizer=self.tokenizer, image_processor=self.image_processor)
+        return Blip2(network, parts, f"{self.name} with shuffled weights", f"{self.revision}, shuffled by {seed}")
 
     # Reading and answering
 
