@@ -34,6 +34,7 @@ from stcg_nb.game import Game
 from stcg_nb.surrogate import Surrogate
 
 RATES = (0.5, 0.7, 0.9)
+MIN_MASKS = 32
 EDGE_SHARE = 0.15
 PAIR_SHARE = 1 / 8
 SAMPLES = 100  # of the bootstrap
@@ -97,8 +98,7 @@ def find_causes(game: Game, n_masks: int = 256, seed: int = 0) -> Causes:
     >>> find_causes(game, n_masks=64).node.shape
     (3, 7)
     """
-    if n_masks < 32:
-        raise InputError(f"{n_masks} masks are too few for a causal graph; try at least 32.")
+    check_masks(n_masks)
     masks, values = _try(game, n_masks, np.random.default_rng(seed))
     surrogate = Surrogate(masks, values)
     players = game.n_players
@@ -126,6 +126,12 @@ def find_causes(game: Game, n_masks: int = 256, seed: int = 0) -> Causes:
         pairs, node, node - node_off, node + node_off, edge, edge - edge_off, edge + edge_off, in_graph,
         intercept, node_coefficient, edge_coefficient, surrogate, masks, values,
     )  # fmt: skip
+
+
+def check_masks(n: int) -> None:
+    """Raise `InputError` for fewer masks than a causal graph can be fitted to."""
+    if n < MIN_MASKS:
+        raise InputError(f"{n} masks are too few for a causal graph; try at least {MIN_MASKS}.")
 
 
 def without(players: int, absent: np.ndarray | None = None) -> np.ndarray:

@@ -51,11 +51,15 @@ def _parser() -> argparse.ArgumentParser:
     explain.add_argument("image", metavar="IMAGE")
     explain.add_argument("question", metavar="QUESTION")
     _add_model(explain)
-    explain.add_argument("--estimator", default="gradient", help="attention, rollout or gradient (default)")
+    explain.add_argument("--estimator", default="gradient", help="attention, rollout, gradient (default) or causal")
     explain.add_argument("--regions", default="slic", help="slic (default), slic:30, grid, grid:8x8")
     explain.add_argument("--perturbations", help="names, separated by commas (default: all six)")
     explain.add_argument("--strength", type=float, default=0.5, help="of the perturbations, 0 to 1 (default 0.5)")
     explain.add_argument("--seed", type=int, default=0)
+    explain.add_argument("--masks", type=int, default=256, help="that the causal estimator tries (default 256)")
+    explain.add_argument(
+        "--absent", default="median", help="an absent region: median (default), mean, blur, inpaint, cut"
+    )
     explain.add_argument("--out", type=Path, default=Path("stcg-results"), help="results folder, new or empty")
     explain.set_defaults(act=_explain)
 
@@ -113,6 +117,7 @@ def _explain(args: argparse.Namespace) -> None:
         stcg = explain(
             args.image, args.question, load_model(args.model),
             estimator=args.estimator, regions=args.regions, perturbations=names, strength=args.strength, seed=args.seed,
+            masks=args.masks, absent=args.absent,
         )  # fmt: skip
         written.append(stcg.to_json(args.out / "stcg.json"))
         written.append(stcg.to_graphml(args.out / "graph.graphml"))

@@ -3,9 +3,9 @@
 1. The model answers greedily; the answer is then teacher-forced in every counterfactual run.
 2. Every perturbation of the image runs in one batch with the image itself: delta W, delta p, flips.
 3. The estimator aligns words and answer steps with patches; regions gather their share of each patch.
-4. Each word is cut and each region is filled, one at a time (leave one out): the effect on each step's log-odds. These are
-   interventions, so they say what the answer rests on where attention only correlates; but one at a time they miss
-   what two regions do together.
+4. Each word is cut and each region is absent, one at a time (leave one out): the effect on each step's log-odds. These are
+   interventions, so they say what the answer rests on where attention only correlates. What several do together the
+   estimator `causal` finds (`stcg_nb.causal`): it aligns by effects, and gives intervals, interactions and verdicts.
 5. The image is blanked as a whole: the visual reliance of each step.
 """
 
@@ -23,15 +23,20 @@ import transformers
 import xarray as xr
 
 from stcg_nb import counterfactual, temporal
-from stcg_nb.alignment import Alignment, align, check_estimator, needed_sites
-from stcg_nb.fills import Filler
+from stcg_nb.alignment import ESTIMATORS as BY_ATTENTION
+from stcg_nb.alignment import Alignment, align, needed_sites
+from stcg_nb.causal import check_masks, find_causes, without
+from stcg_nb.errors import InputError
+from stcg_nb.game import Game, check_absent
 from stcg_nb.graph import STCG
 from stcg_nb.images import read_image, thumbnail
 from stcg_nb.models import Answer, Model, Prompt, load_model
 from stcg_nb.perturb import DEFAULT, perturb
 from stcg_nb.regions import Regions, make_regions
+from stcg_nb.verdicts import attended, verdict
 
-FILL = "median"
+CAUSAL = "causal"
+ESTIMATORS = (*BY_ATTENTION, CAUSAL)
 WORKING_SIDE = 1024  # pixels; a larger picture is scaled down first, since a model sees a few hundred
 THUMBNAIL = 160
 
@@ -46,6 +51,8 @@ def explain(
     perturbations: Sequence[str] = DEFAULT,
     strength: float = 0.5,
     seed: int = 0,
+    masks: int = 256,
+    absent: str = "median",
 ) -> STCG:
     """Explain the answer of a model to a question about an image.
 
@@ -53,11 +60,14 @@ def explain(
         image: A path, a PIL image, or an array ``[height, width, 3]``.
         question: In words; the model's prompt goes around it.
         model: A loaded model, or a name for `load_model`.
-        estimator: How words and steps are aligned with regions: ``"attention"``, ``"rollout"`` or ``"gradient"``.
+        estimator: How words and steps are aligned with regions: by ``"attention"``, ``"rollout"`` or ``"gradient"``; or by
+            ``"causal"``, which fits a causal graph to random masks (`stcg_nb.causal`) and gives edges intervals and verdicts.
         regions: ``"slic"``, ``"slic:30"``, ``"grid"``, ``"grid:8x8"`` or `Regions` of your own.
         perturbations: Names from `stcg_nb.perturb.PERTURBATIONS`.
         strength: Of the perturbations, in [0, 1].
-        seed: Of the perturbations that draw at random.
+        seed: Of the perturbations that draw at random, and of the causal estimator.
+        masks: That the causal estimator tries, each a forward pass; the others need none.
+        absent: What an absent region is, one of `stcg_nb.game.ABSENCES`: filled, or cut from the Q-Former.
 
     Returns:
         The graph, with words ``[word]``, regions ``[region]`` and answer steps ``[step]``.
@@ -71,7 +81,11 @@ def explain(
     >>> stcg.words
     ('what', 'is', 'left', 'of', 'the', 'car')
     """
-    check_estimator(estimator)
+    if estimator not in ESTIMATORS:
+        raise InputError(f"{estimator!r} is no estimator; valid are {', '.join(ESTIMATORS)}.")
+    check_absent(absent)
+    if estimator == CAUSAL:
+        check_masks(masks)
     whole = read_image(image)
     whole_parts = make_regions(whole, regions)
     picture, parts = _working_copy(whole, whole_parts)
@@ -84,8 +98,17 @@ def explain(
     images = [picture, *(p.image for p in perturbed)]
     trace = model.trace(images, prompt, answer, capture=needed_sites("attention"))
     by_attention = _gather(align("attention", trace.attention, model, prompt), parts, model)
-    aligned = _estimate(estimator, picture, prompt, answer, model, parts, by_attention)
-    word_effect, region_effect, reliance = _leave_one_out(picture, prompt, answer, model, parts, trace.v[0])
+    game = Game(model, picture, prompt, answer, parts, absent)
+    effect = (trace.v[0] - game(without(game.n_players))).T  # [step, player]
+    blank = np.broadcast_to(picture.mean((0, 1)).round().astype(np.uint8), picture.shape).copy()
+    reliance = trace.v[0] - model.trace([blank], prompt, answer).v[0]
+    if estimator == CAUSAL:
+        linked = attended({site: m[0] for site, m in trace.attention.items()}, model, prompt, parts, seed)
+        causal = _causal(game, masks, seed, effect, linked)
+        aligned = _aligned_by_cause(causal, game)
+    else:
+        causal = _exact(effect, len(prompt.words))
+        aligned = _estimate(estimator, picture, prompt, answer, model, parts, by_attention)
 
     w0, wk = by_attention.word_patch[0], by_attention.word_patch[1:]
     steps = aligned.step_patch
@@ -104,8 +127,9 @@ def explain(
             "word_region": (("word", "region"), aligned.word_patch),
             "step_region": (("step", "region"), steps),
             "step_word": (("step", "word"), aligned.step_word),
-            "word_effect": (("step", "word"), word_effect),
-            "region_effect": (("step", "region"), region_effect),
+            "word_effect": (("step", "word"), effect[:, : game.n_words]),
+            "region_effect": (("step", "region"), effect[:, game.n_words :]),
+            **causal,
             "visual_reliance": ("step", reliance),
             "entropy": ("step", temporal.entropy(steps)),
             "js_previous": ("step", temporal.js_previous(steps)),
@@ -139,7 +163,8 @@ def explain(
             "synthetic": model.synthetic,
             "estimator": estimator,
             "regions": regions if isinstance(regions, str) else "custom",
-            "fill": FILL,
+            "absent": absent,
+            "masks": masks if estimator == CAUSAL else 0,
             "seed": seed,
             "p_answer": float(trace.p[0].prod()),
             "order_js": order_js,
@@ -187,16 +212,65 @@ def _estimate(
     return _gather(align(estimator, maps, model, prompt), parts, model)
 
 
-def _leave_one_out(
-    picture: np.ndarray, prompt: Prompt, answer: Answer, model: Model, parts: Regions, v: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Loss in log-odds without each word ``[step, word]``, each region ``[step, region]`` and the whole image ``[step]``."""
-    blank = np.broadcast_to(picture.mean((0, 1)).round().astype(np.uint8), picture.shape).copy()
-    filler = Filler(picture, parts, FILL)
-    images = [picture, blank, *(filler(present) for present in ~np.eye(parts.n, dtype=bool))]
-    n_words = len(prompt.words)
-    index = np.concatenate([np.zeros(n_words, dtype=int), np.arange(1, len(images))])
-    keep = np.ones((len(index), n_words), dtype=bool)
-    keep[np.arange(n_words), np.arange(n_words)] = False
-    lost = v - model.trace(images, prompt, answer, image_index=index, keep_words=keep).v
-    return lost[:n_words].T, lost[n_words + 1 :].T, lost[n_words]
+Variables = dict[str, tuple[str | tuple[str, ...], np.ndarray]]
+
+
+def _exact(effect: np.ndarray, words: int) -> Variables:
+    """The causal variables of an STCG where nothing was sampled: effects ``[step, player]`` are their own intervals."""
+    nothing = np.zeros(effect.shape)
+    said = np.full(effect.shape, "", dtype=str)
+    numbers = {k: ("link", np.zeros(0)) for k in ("link_weight", "link_low", "link_high", "link_coefficient")}
+    places = {k: ("link", np.zeros(0, dtype=np.int64)) for k in ("link_source", "link_target", "link_step")}
+    return {
+        **_by_player("low", effect, words), **_by_player("high", effect, words), **_by_player("verdict", said, words),
+        **_by_player("coefficient", nothing, words), "intercept": ("step", nothing[:, 0]),
+        **numbers, **places, "link_verdict": ("link", np.zeros(0, dtype=str)),
+    }  # fmt: skip
+
+
+def _causal(game: Game, masks: int, seed: int, effect: np.ndarray, linked: Alignment) -> Variables:
+    """The same from a causal graph; `linked` says what attention links."""
+    causes, words = find_causes(game, masks, seed), game.n_words
+    # Effects of one player are measured exactly; the surrogate says how sure it is of them.
+    off = causes.node_high - causes.node
+    sure = np.abs(effect) > off
+    said = verdict(sure, np.concatenate([linked.step_word, linked.step_patch], axis=1))
+    step, pair = np.nonzero(causes.in_graph)
+    source, target = causes.pairs[pair].T
+    word_region = (source < words) & (target >= words)
+    attention = np.zeros(len(pair), dtype=bool)
+    attention[word_region] = linked.word_patch[source[word_region], target[word_region] - words]
+    # Attention has no edges between two words or two regions that could confirm one.
+    link_said = np.where(word_region, verdict(np.ones(len(pair), dtype=bool), attention), "")
+
+    def link(values: np.ndarray) -> tuple[str, np.ndarray]:
+        return "link", values[step, pair]
+
+    return {
+        **_by_player("low", effect - off, words), **_by_player("high", effect + off, words),
+        **_by_player("verdict", said, words), **_by_player("coefficient", causes.node_coefficient, words),
+        "intercept": ("step", causes.intercept),
+        "link_source": ("link", source.astype(np.int64)), "link_target": ("link", target.astype(np.int64)),
+        "link_step": ("link", step.astype(np.int64)), "link_weight": link(causes.edge), "link_low": link(causes.edge_low),
+        "link_high": link(causes.edge_high), "link_coefficient": link(causes.edge_coefficient),
+        "link_verdict": ("link", link_said),
+    }  # fmt: skip
+
+
+def _by_player(name: str, values: np.ndarray, words: int) -> Variables:
+    """``[step, player]`` as a variable of words and one of regions."""
+    return {
+        f"word_{name}": (("step", "word"), values[:, :words]),
+        f"region_{name}": (("step", "region"), values[:, words:]),
+    }
+
+
+def _aligned_by_cause(causal: Variables, game: Game) -> Alignment:
+    """Alignment from causal weights: steps with what supports them, words with regions by the strongest link of any step."""
+    low, high = (np.concatenate([causal[f"word_{k}"][1], causal[f"region_{k}"][1]], axis=1) for k in ("low", "high"))
+    supports = np.where(low > 0, (low + high) / 2, 0)
+    both = np.zeros((game.n_players, game.n_players))
+    places = (causal["link_source"][1], causal["link_target"][1])
+    np.maximum.at(both, places, np.abs(causal["link_weight"][1]))
+    words = game.n_words
+    return Alignment(both[:words, words:], supports[:, words:], supports[:, :words])

@@ -19,7 +19,9 @@ def json_text(stcg: STCG) -> str:
 
     ``regions[].box`` is x0, y0, x1, y1 in pixels of the image, the latter two exclusive; ``regions[].mask`` holds run
     lengths, row by row, beginning with how many pixels are outside; ``region_spec`` is how the regions were asked for.
-    Nothing is NaN: what does not exist is null. Effects and v are in nats.
+    Nothing is NaN: what does not exist is null. Effects and v are in nats. ``nodes`` are the main effects: what a step loses
+    without a word or region. ``coefficient`` and ``intercepts`` are what the sparse causal graph predicts masks with; they are 0 for
+    other estimators.
     """
     data = stcg.data
     height, width = stcg.image.shape[:2]
@@ -29,6 +31,12 @@ def json_text(stcg: STCG) -> str:
         value = float(data[variable].values[i])
         return value if math.isfinite(value) else None
 
+    def coefficient(node: str, step: int | None) -> float:
+        kind, i = node.split(":")
+        return float(data[f"{kind}_coefficient"].values[step, int(i)])
+
+    edges = stcg.edges()
+    coefficients = iter(data["link_coefficient"].values.tolist())
     per_step = ("p", "v", "entropy", "visual_reliance", "js_previous", "top_overlap")
     per_perturbation = ("strength", "delta_w", "delta_w_js", "delta_p", "pixel_distance")
     content: dict[str, Any] = {
@@ -60,9 +68,23 @@ def json_text(stcg: STCG) -> str:
             }
             for i, name in enumerate(data["perturbation"].values.tolist())
         ],
+        "nodes": [
+            {
+                "id": edge.source,
+                "step": edge.step,
+                "weight": edge.weight,
+                "low": edge.low,
+                "high": edge.high,
+                "verdict": edge.verdict,
+                "coefficient": coefficient(edge.source, edge.step),
+            }
+            for edge in edges
+            if edge.kind == "counterfactual"
+        ],
+        "intercepts": data["intercept"].values.tolist(),
         "edges": [
-            {"source": source, "target": target, "step": step, "kind": kind, "weight": weight}
-            for source, target, step, kind, weight in stcg.edges()
+            {**edge._asdict(), **({"coefficient": next(coefficients)} if edge.kind == "interaction" else {})}
+            for edge in edges
         ],
     }
     return json.dumps(content, ensure_ascii=False, allow_nan=False, indent=1) + "\n"

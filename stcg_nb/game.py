@@ -60,8 +60,7 @@ class Game:
     absent: str = "median"
 
     def __post_init__(self) -> None:
-        if self.absent not in ABSENCES:
-            raise InputError(f"{self.absent!r} says not what an absent region is; valid are {', '.join(ABSENCES)}.")
+        check_absent(self.absent)
         check_fit(self.image, self.regions)
 
     @property
@@ -110,3 +109,9 @@ class Game:
         return self.model.trace(
             images, self.prompt, self.answer, image_index=index.ravel(), keep_words=words, reuse=False
         ).v
+
+
+def check_absent(name: str) -> None:
+    """Raise `InputError` unless it is one of `ABSENCES`; the sentence lists them."""
+    if name not in ABSENCES:
+        raise InputError(f"{name!r} says not what an absent region is; valid are {', '.join(ABSENCES)}.")

@@ -10,7 +10,15 @@ variable             dimensions                         meaning
 ``step_region``      step, region                       alignment A, at least 0
 ``step_word``        step, word                         alignment B, at least 0
 ``word_effect``      step, word                         v with all present less v without that word, nats; positive supports
-``region_effect``    step, region                       the same without that region, filled by ``attrs["fill"]``
+``region_effect``    step, region                       the same without that region, absent as ``attrs["absent"]`` says
+``word_low`` ...     step, word                         95 % interval of the effect, and ``word_high``; the effect itself where
+                                                        nothing was sampled. ``region_low`` and ``region_high`` likewise
+``word_verdict`` ..  step, word                         the edge's verdict (`stcg_nb.verdicts`), and ``region_verdict``
+``link_source`` ...  link                               pairs of players (words, then regions) that work together at a step, by
+                                                        the causal estimator: ``link_source``, ``link_target``, ``link_step``,
+                                                        ``link_weight`` in nats with ``link_low``, ``link_high``, ``link_verdict``
+``intercept`` ...    step                               what the sparse graph predicts masks with (`stcg_nb.causal`), and
+                                                        ``word_coefficient``, ``region_coefficient``, ``link_coefficient``
 ``visual_reliance``  step                               v less v with the image blanked, nats
 ``entropy``          step                               of A's normalised row, nats
 ``js_previous``      step                               Jensen-Shannon distance of A to the step before, [0, 1]; NaN first
@@ -19,8 +27,9 @@ variable             dimensions                         meaning
 ``perturbed_p`` ...  perturbation, step                 what each perturbation leaves; and ``perturbed_step_region``
 ===================  =================================  =====================================================================
 
-As a graph it has nodes for words, regions and answer steps, and three kinds of edges: *alignment* (what attention links),
-*temporal* (from step to step) and *counterfactual* (what the answer loses without a word or region).
+As a graph it has nodes for words, regions and answer steps, and four kinds of edges: *alignment* (what the estimator links),
+*temporal* (from step to step), *counterfactual* (what the answer loses without a word or region) and *interaction* (how far two
+such losses do not add up; with the causal estimator alone).
 """
 
 from __future__ import annotations
@@ -31,7 +40,7 @@ import os
 import tempfile
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import networkx as nx
 import numpy as np
@@ -40,7 +49,7 @@ import xarray as xr
 from stcg_nb.errors import InputError
 
 FORMAT = "stcg"
-VERSION = 1
+VERSION = 2
 
 _TEXT = "U"
 _SCHEMA: dict[str, tuple[tuple[str, ...], str]] = {
@@ -56,6 +65,23 @@ _SCHEMA: dict[str, tuple[tuple[str, ...], str]] = {
     "step_word": (("step", "word"), "float64"),
     "word_effect": (("step", "word"), "float64"),
     "region_effect": (("step", "region"), "float64"),
+    "word_low": (("step", "word"), "float64"),
+    "word_high": (("step", "word"), "float64"),
+    "region_low": (("step", "region"), "float64"),
+    "region_high": (("step", "region"), "float64"),
+    "word_verdict": (("step", "word"), _TEXT),
+    "region_verdict": (("step", "region"), _TEXT),
+    "intercept": (("step",), "float64"),
+    "word_coefficient": (("step", "word"), "float64"),
+    "region_coefficient": (("step", "region"), "float64"),
+    "link_source": (("link",), "int64"),
+    "link_target": (("link",), "int64"),
+    "link_step": (("link",), "int64"),
+    "link_weight": (("link",), "float64"),
+    "link_low": (("link",), "float64"),
+    "link_high": (("link",), "float64"),
+    "link_coefficient": (("link",), "float64"),
+    "link_verdict": (("link",), _TEXT),
     "visual_reliance": (("step",), "float64"),
     "entropy": (("step",), "float64"),
     "js_previous": (("step",), "float64"),
@@ -82,11 +108,26 @@ _ATTRS = {
     "synthetic": bool,
     "seed": int,
     "regions": str,
-    "fill": str,
+    "absent": str,
+    "masks": int,
     "p_answer": float,
     "stcg_version": str,
     "created_with": str,
 }
+
+
+class Edge(NamedTuple):
+    """An edge: ``step`` is None where it belongs to none, ``low`` and ``high`` where it has no interval, ``verdict`` where it has
+    none; weights are in nats for counterfactual and interaction edges."""
+
+    source: str
+    target: str
+    step: int | None
+    kind: str
+    weight: float
+    low: float | None = None
+    high: float | None = None
+    verdict: str | None = None
 
 
 class STCG:
@@ -163,7 +204,8 @@ class STCG:
         Nodes ``word:0``, ``region:0``, ``step:0`` carry ``kind``, ``label`` and numbers. Edges are keyed by ``kind``, and carry
         ``weight`` and ``step`` (-1 where they belong to none): *alignment* from word to region, region to step and word to
         step; *temporal* from a step to the next, 1 less the Jensen-Shannon distance of their links; *counterfactual* from
-        word and region to step, in nats, signed.
+        word and region to step, in nats, signed; *interaction* between words and regions, keyed ``interaction:STEP``, in nats.
+        Where an edge has an interval and a verdict, it carries ``low``, ``high`` and ``verdict``.
         """
         data = self._data
         graph = nx.MultiDiGraph(**{str(k): v for k, v in data.attrs.items()})
@@ -175,18 +217,25 @@ class STCG:
         for t, token in enumerate(self.steps):
             numbers = {k: float(data[k].values[t]) for k in ("p", "v", "entropy", "visual_reliance")}
             graph.add_node(f"step:{t}", kind="step", label=token, step=t, **numbers)
-        for source, target, step, kind, weight in self.edges():
-            graph.add_edge(source, target, key=kind, kind=kind, step=-1 if step is None else step, weight=weight)
+        for edge in self.edges():
+            key = f"{edge.kind}:{edge.step}" if edge.kind == "interaction" else edge.kind
+            values = {k: v for k, v in edge._asdict().items() if k not in ("source", "target") and v is not None}
+            graph.add_edge(edge.source, edge.target, key=key, **{"step": -1, **values})
         return graph
 
-    def edges(self) -> list[tuple[str, str, int | None, str, float]]:
-        """Every edge as (source, target, step or None, kind, weight)."""
+    def edges(self) -> list[Edge]:
+        """Every edge."""
         data = self._data
-        out: list[tuple[str, str, int | None, str, float]] = []
+        out: list[Edge] = []
 
         def add(kind: str, variable: str, source: str, target: str) -> None:
             for (a, b), weight in np.ndenumerate(data[variable].transpose(source, target).values):
-                out.append((f"{source}:{a}", f"{target}:{b}", b if target == "step" else None, kind, float(weight)))
+                step = b if target == "step" else None
+                sure: tuple[Any, ...] = ()
+                if kind == "counterfactual":
+                    low, high, said = (data[f"{source}_{k}"].values[b, a] for k in ("low", "high", "verdict"))
+                    sure = (float(low), float(high), str(said) or None)
+                out.append(Edge(f"{source}:{a}", f"{target}:{b}", step, kind, float(weight), *sure))
 
         add("alignment", "word_region", "word", "region")
         add("alignment", "step_region", "region", "step")
@@ -194,8 +243,28 @@ class STCG:
         add("counterfactual", "region_effect", "region", "step")
         add("counterfactual", "word_effect", "word", "step")
         for t in range(1, len(self.steps)):
-            out.append((f"step:{t - 1}", f"step:{t}", t, "temporal", 1 - float(data["js_previous"].values[t])))
+            out.append(Edge(f"step:{t - 1}", f"step:{t}", t, "temporal", 1 - float(data["js_previous"].values[t])))
+        for i in range(data.sizes["link"]):
+            one = {
+                k: data[f"link_{k}"].values[i] for k in ("source", "target", "step", "weight", "low", "high", "verdict")
+            }
+            out.append(
+                Edge(
+                    self._player(one["source"]),
+                    self._player(one["target"]),
+                    int(one["step"]),
+                    "interaction",
+                    float(one["weight"]),
+                    float(one["low"]),
+                    float(one["high"]),
+                    str(one["verdict"]) or None,
+                )
+            )
         return out
+
+    def _player(self, i: int) -> str:
+        words = len(self.words)
+        return f"word:{i}" if i < words else f"region:{i - words}"
 
     def save(self, path: str | PathLike[str]) -> Path:
         """Write everything to one file, without loss; `STCG.load` reads it.
@@ -310,6 +379,10 @@ def _checked(dataset: xr.Dataset) -> xr.Dataset:
     for dim, size in (("box", 4), ("channel", 3)):
         if dataset.sizes[dim] != size:
             raise InputError(f"An STCG has {size} along {dim!r}; the dataset has {dataset.sizes[dim]}.")
+    players, steps = dataset.sizes["word"] + dataset.sizes["region"], dataset.sizes["step"]
+    for name, end in (("link_source", players), ("link_target", players), ("link_step", steps)):
+        if ((dataset[name].values < 0) | (dataset[name].values >= end)).any():
+            raise InputError(f"{name} must hold numbers from 0 to {end - 1}.")
     labels, regions = dataset["region_labels"].values, dataset.sizes["region"]
     if not np.array_equal(np.unique(labels), np.arange(regions)):
         raise InputError(f"region_labels must hold each number from 0 to {regions - 1}, and no other.")

@@ -179,7 +179,7 @@ def _recipe(stcg: STCG) -> str:
     return (
         f"explain(IMAGE, {stcg.question!r}, {a['model']!r}, estimator={a['estimator']!r}, regions={a['regions']!r},\n"
         f"        perturbations={names!r}, strength={strengths[0] if strengths else 0.5!r}, seed={a['seed']!r})\n"
-        f"# stcg-nb {a['stcg_version']}, {a['created_with']}; weights {a['model_revision']}; regions filled by {a['fill']}"
+        f"# stcg-nb {a['stcg_version']}, {a['created_with']}; weights {a['model_revision']}; absent regions: {a['absent']}"
     )
 
 

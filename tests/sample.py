@@ -19,6 +19,7 @@ def sample_dataset(
     seed: int = 0,
     rows: int = 4,
     cols: int = 6,
+    estimator: str = "gradient",
     perturbations: tuple[str, ...] = ("center_mask", "color_shift", "patch_shuffle", "gaussian_noise"),
 ) -> xr.Dataset:
     """An explanation of a real scene (256 x 256) over a grid of regions; every number is random but in its range."""
@@ -38,6 +39,9 @@ def sample_dataset(
     overlap = rng.uniform(0, 1, t)
     overlap[0] = np.nan
     step = ("step",)
+    word_effect, region_effect = rng.normal(0, 1, (t, n)), rng.laplace(0, 0.7, (t, r))
+    verdicts = ["confirmed", "spurious", "hidden", "none"] if estimator == "causal" else [""]
+    off = 0.5 if estimator == "causal" else 0.0
     return xr.Dataset(
         {
             "word_text": ("word", np.array(words)),
@@ -50,8 +54,25 @@ def sample_dataset(
             "word_region": (("word", "region"), rng.dirichlet(np.full(r, 0.3), n)),
             "step_region": (("step", "region"), rng.dirichlet(np.full(r, 0.3), t)),
             "step_word": (("step", "word"), rng.dirichlet(np.ones(n), t)),
-            "word_effect": (("step", "word"), rng.normal(0, 1, (t, n))),
-            "region_effect": (("step", "region"), rng.laplace(0, 0.7, (t, r))),
+            "word_effect": (("step", "word"), word_effect),
+            "region_effect": (("step", "region"), region_effect),
+            "word_low": (("step", "word"), word_effect - off),
+            "word_high": (("step", "word"), word_effect + off),
+            "region_low": (("step", "region"), region_effect - off),
+            "region_high": (("step", "region"), region_effect + off),
+            "word_verdict": (("step", "word"), rng.choice(verdicts, (t, n))),
+            "region_verdict": (("step", "region"), rng.choice(verdicts, (t, r))),
+            "intercept": (step, rng.normal(0, 1, t)),
+            "word_coefficient": (("step", "word"), rng.normal(0, 1, (t, n))),
+            "region_coefficient": (("step", "region"), rng.normal(0, 1, (t, r))),
+            "link_source": ("link", np.array([0, 1, n], dtype=np.int64) % (n + r)),
+            "link_target": ("link", np.array([n, n + 1, n + 2], dtype=np.int64) % (n + r)),
+            "link_step": ("link", np.array([0, t - 1, t - 1], dtype=np.int64)),
+            "link_weight": ("link", np.array([1.5, -0.5, 0.25])),
+            "link_low": ("link", np.array([1.0, -0.75, 0.125])),
+            "link_high": ("link", np.array([2.0, -0.25, 0.375])),
+            "link_coefficient": ("link", np.array([1.0, -1.0, 0.5])),
+            "link_verdict": ("link", np.array(["confirmed", "hidden", ""])),
             "visual_reliance": (step, rng.uniform(0, 5, t)),
             "entropy": (step, rng.uniform(0.5, 3, t)),
             "js_previous": (step, js),
@@ -86,11 +107,12 @@ def sample_dataset(
             "question": question,
             "answer": answer,
             "model": "mock" if synthetic else "tiny",
-            "estimator": "gradient",
+            "estimator": estimator,
             "synthetic": synthetic,
             "seed": seed,
             "regions": f"grid:{rows}x{cols}",
-            "fill": "mean",
+            "absent": "mean",
+            "masks": 256,
             "p_answer": float(p.prod()),
             "stcg_version": "0.1.0",
             "model_revision": "sample",

@@ -97,13 +97,35 @@ def test_json_edges_are_those_of_the_graph(stcg, content):
     ids = {x["id"] for part in ("words", "regions", "steps") for x in content[part]}
     graph = nx.MultiDiGraph()
     for edge in content["edges"]:
-        assert set(edge) == {"source", "target", "step", "kind", "weight"}
+        more = {"coefficient"} if edge["kind"] == "interaction" else set()
+        assert set(edge) == {"source", "target", "step", "kind", "weight", "low", "high", "verdict"} | more
         assert {edge["source"], edge["target"]} <= ids
-        graph.add_edge(edge["source"], edge["target"], key=edge["kind"], weight=edge["weight"])
+        key = f"interaction:{edge['step']}" if more else edge["kind"]
+        graph.add_edge(edge["source"], edge["target"], key=key, weight=edge["weight"])
     view = stcg.to_networkx()
     assert {(a, b, k): w for a, b, k, w in graph.edges(keys=True, data="weight")} == {
         (a, b, k): w for a, b, k, w in view.edges(keys=True, data="weight")
     }
+
+
+def test_the_json_alone_predicts_masks(stcg, content):
+    """By loops over what a reader of the file has: intercept, nodes' and interaction edges' coefficients."""
+    players = [w["id"] for w in content["words"]] + [r["id"] for r in content["regions"]]
+    present = dict(zip(players, np.random.default_rng(0).random(len(players)) < 0.6, strict=True))
+    said = list(content["intercepts"])
+    for node in content["nodes"]:
+        said[node["step"]] += node["coefficient"] * present[node["id"]]
+    for edge in content["edges"]:
+        if edge["kind"] == "interaction":
+            said[edge["step"]] += edge["coefficient"] * present[edge["source"]] * present[edge["target"]]
+    data, z = stcg.data, np.array([present[p] for p in players], dtype=float)
+    coefficients = np.concatenate([data["word_coefficient"].values, data["region_coefficient"].values], 1)
+    expected = data["intercept"].values + coefficients @ z
+    for i in range(data.sizes["link"]):
+        one = data.isel(link=i)
+        both = z[int(one["link_source"])] * z[int(one["link_target"])]
+        expected[int(one["link_step"])] += float(one["link_coefficient"]) * both
+    np.testing.assert_allclose(said, expected)
 
 
 def test_json_without_perturbations_and_with_an_attribute_that_is_no_number():

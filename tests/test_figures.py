@@ -166,7 +166,7 @@ def links(figure: go.Figure) -> list[str]:
 def test_the_graph_draws_the_strongest_links(stcg, kind, top):
     figure = graph_figure(stcg, links=kind, top=top)
     edges = sorted((e for e in stcg.edges() if e[3] == kind), key=lambda e: -abs(e[4]))
-    assert links(figure) == [f"{a} → {b}: {w:+.3g}" for a, b, _, _, w in edges[:top]]
+    assert links(figure) == [f"{a} → {b}: {w:+.3g}" for a, b, _, _, w, *_ in edges[:top]]
     (note,) = (a.text for a in figure.layout.annotations if "links drawn" in a.text)
     shown = min(top, len(edges))
     assert f"{shown} strongest of {len(edges)} links drawn, {len(edges) - shown} left out" in note.replace("<br>", " ")
@@ -186,6 +186,34 @@ def test_links_differ_by_sign_in_colour_and_dash(stcg):
         assert ends == sum(e[4] * sign > 0 for e in drawn)
 
 
+def test_verdicts_decide_the_dash_and_unsure_links_are_left_out():
+    stcg = STCG(sample_dataset(estimator="causal"))
+    edges = [e for e in stcg.edges() if e.kind == "counterfactual"]
+    sure = [e for e in edges if e.low > 0 or e.high < 0]
+    unsure = len(edges) - len(sure)
+    assert 0 < unsure < len(edges)
+    figure = graph_figure(stcg, top=10_000)
+    dashes = {t.name: t.line.dash for t in figure.data if t.mode == "lines" and t.name}
+    assert dashes["supports, hidden"] == dashes["opposes, hidden"] == "dash"
+    assert dashes["supports"] == dashes["opposes"] == "solid" and dashes["spurious"] == "dot"
+    said = links(figure)
+    spurious = [e for e in edges if e.verdict == "spurious" and e not in sure]
+    assert len(said) == len(sure) + min(8, len(spurious))
+    (note,) = (a.text for a in figure.layout.annotations if "links drawn" in a.text)
+    assert f"0 left out, and {unsure} whose interval holds zero" in note.replace("<br>", " ")
+
+
+def test_interactions_are_drawn_between_players():
+    stcg = STCG(sample_dataset(estimator="causal"))
+    figure = graph_figure(stcg, links="interaction")
+    assert [text.split(":")[0] for text in links(figure)] == ["word"] * 2 + ["region"]
+    assert {t.name for t in figure.data if t.name} == {"together", "instead of each other, hidden"}
+    none = sample_dataset()
+    none = none.isel(link=slice(0, 0))
+    with pytest.raises(InputError, match="found no interactions"):
+        graph_figure(STCG(none), links="interaction")
+
+
 def test_a_thicker_link_weighs_more():
     """One link of each size: the widths follow the weights."""
     dataset = sample_dataset(answer="red")
@@ -193,6 +221,8 @@ def test_a_thicker_link_weighs_more():
     effect[0, :4] = [4, 2.9, 1.9, 0.5]
     dataset["region_effect"] = (("step", "region"), effect)
     dataset["word_effect"] = dataset["word_effect"] * 0
+    for end in ("low", "high"):
+        dataset[f"region_{end}"] = dataset["region_effect"]
     figure = graph_figure(STCG(dataset))
     lines = [t for t in figure.data if t.mode == "lines" and t.name]
     widths = [t.line.width for t in lines]
@@ -204,7 +234,10 @@ def test_a_thicker_link_weighs_more():
 
 def test_links_begin_and_end_at_their_nodes(stcg):
     figure = graph_figure(stcg, top=5)
-    named = {seen(a.text).split()[0]: (a.x, a.y) for a in figure.layout.annotations if a.xref != "paper" and a.text}
+    named: dict[str, list[tuple[float, float]]] = {}  # a word may occur twice
+    for a in figure.layout.annotations:
+        if a.xref != "paper" and a.text:
+            named.setdefault(seen(a.text).split()[0], []).append((a.x, a.y))
     ends = set()
     for trace in figure.data:
         if trace.mode == "lines" and trace.name:
@@ -214,10 +247,11 @@ def test_links_begin_and_end_at_their_nodes(stcg):
     for text in links(figure):
         source, target = text.split(":", 1)[0] + ":" + text.split(":")[1].split(" ")[0], text.split("→ ")[1]
         step = stcg.steps[int(target.split(":")[1])]
-        assert any(np.allclose(named[step], end, atol=1e-3) for end in ends)
+        assert any(np.allclose(place, end, atol=1e-3) for place in named[step] for end in ends)
         kind, number = source.split(":")
         if kind == "word":
-            assert any(np.allclose(named[stcg.words[int(number)]], end, atol=1e-3) for end in ends)
+            places = named[stcg.words[int(number)]]
+            assert any(np.allclose(place, end, atol=1e-3) for place in places for end in ends)
         else:
             x0, y0, x1, y1 = stcg.data["region_box"].values[int(number)] / 256
             assert any(x0 - 0.5 <= x <= x1 - 0.5 and y0 <= y <= y1 for x, y in ends)

@@ -60,7 +60,7 @@ def test_equality_is_of_content(stcg):
     assert STCG(sample_dataset()) == stcg
     assert STCG(sample_dataset(seed=1)) != stcg
     changed = sample_dataset()
-    changed.attrs["fill"] = "blur"
+    changed.attrs["absent"] = "blur"
     assert STCG(changed) != stcg
     assert stcg != "stcg"
     with pytest.raises(TypeError):
@@ -115,7 +115,26 @@ def test_the_networkx_view_holds_every_number(stcg):
         edge = graph.edges[f"step:{t - 1}", f"step:{t}", "temporal"]
         assert edge["weight"] == pytest.approx(1 - float(data["js_previous"][t]))
         assert edge["step"] == t
-    assert graph.number_of_edges() == words * regions + 2 * steps * regions + 2 * steps * words + steps - 1
+    links = data.sizes["link"]
+    players = [f"word:{i}" for i in range(words)] + [f"region:{i}" for i in range(regions)]
+    for i in range(links):
+        one = data.isel(link=i)
+        step, ends = int(one["link_step"]), (players[int(one["link_source"])], players[int(one["link_target"])])
+        edge = graph.edges[*ends, f"interaction:{step}"]
+        assert (edge["weight"], edge["low"], edge["high"]) == tuple(
+            float(one[f"link_{k}"]) for k in ("weight", "low", "high")
+        )
+        assert edge.get("verdict", "") == str(one["link_verdict"].values) and edge["step"] == step
+    assert links == 3
+    assert graph.number_of_edges() == words * regions + 2 * steps * (regions + words) + steps - 1 + links
+
+
+def test_counterfactual_edges_carry_their_interval_and_verdict():
+    stcg = STCG(sample_dataset(estimator="causal"))
+    edge = stcg.to_networkx().edges["word:2", "step:1", "counterfactual"]
+    assert edge["low"] == float(stcg.data["word_low"][1, 2]) and edge["high"] == float(stcg.data["word_high"][1, 2])
+    assert edge["verdict"] == str(stcg.data["word_verdict"][1, 2].values)
+    assert "low" not in stcg.to_networkx().edges["word:2", "step:1", "alignment"]
 
 
 def test_the_view_is_a_copy(stcg):
@@ -127,7 +146,7 @@ def test_the_view_is_a_copy(stcg):
 
 
 def test_time_only_runs_forward(stcg):
-    steps = nx.DiGraph((a, b) for a, b, _, kind, _ in stcg.edges() if kind == "temporal")
+    steps = nx.DiGraph((e.source, e.target) for e in stcg.edges() if e.kind == "temporal")
     assert list(nx.topological_sort(steps)) == [f"step:{t}" for t in range(len(stcg.steps))]
 
 

@@ -200,9 +200,9 @@ perturbation_panel(stcg).show(config=CONFIG)
 graph = stcg.to_networkx()
 kinds = [kind for _, _, kind in graph.edges(data="kind")]
 print(f"{graph.number_of_nodes()} nodes; edges:", ", ".join(f"{kinds.count(k)} {k}" for k in sorted(set(kinds))))
-causal = [(a, b, weight) for a, b, _, kind, weight in stcg.edges() if kind == "counterfactual"]
-for source, target, weight in sorted(causal, key=lambda edge: -abs(np.round(edge[2], 1)))[:5]:
-    print(f"{graph.nodes[source]['label']:>6} -> {graph.nodes[target]['label']:<8} {weight:+.1f} nats")
+causal = [edge for edge in stcg.edges() if edge.kind == "counterfactual"]
+for edge in sorted(causal, key=lambda edge: -abs(np.round(edge.weight, 1)))[:5]:
+    print(f"{graph.nodes[edge.source]['label']:>6} -> {graph.nodes[edge.target]['label']:<8} {edge.weight:+.1f} nats")
 
 # %% [markdown]
 # ## Save
