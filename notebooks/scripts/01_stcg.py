@@ -43,7 +43,7 @@ from typing import Optional
 model: Optional[str] = None  # "tiny", "mock", a hub id or a folder; None: STCG_MODEL, USE_MOCK_MODEL, STCG_FORCE_REAL
 image: Optional[str] = None  # full path of a picture; None: STCG_IMAGE_PATH, else the demo picture
 question: Optional[str] = None  # in words; None: the question about the demo picture
-estimator: str = "gradient"  # how links are found: "attention", "rollout" or "gradient"
+estimator: str = "gradient"  # how links are found: "attention", "rollout", "gradient" or "causal"
 regions: str = "slic"  # "slic:30" for about 30 superpixels, "grid:8x8" for rows x columns
 perturbations: Optional[list] = None  # their names; None: all six
 strength: float = 0.5  # of the perturbations, from 0 (nothing) to 1
@@ -224,6 +224,7 @@ else:
 #
 # - Ask something else: `question = "Describe the picture from left to right."` gives an answer of many tokens, where time matters.
 # - Try your own picture: set `image`. `tiny` knows nothing but drawn scenes, so use a real checkpoint for photographs.
-# - Compare estimators: run again with `estimator="attention"` or `"rollout"`; the counterfactual numbers stay the same.
+# - Compare estimators: run again with `estimator="attention"` or `"rollout"`; the counterfactual numbers stay the same. With `"causal"`
+# they get intervals and verdicts, and `graph_figure(stcg, links="interaction")` shows what works together.
 # - Add a perturbation of your own with the decorator `stcg_nb.perturb.register`, and name it in `perturbations`.
 # - Without a notebook: `stcg explain PICTURE "QUESTION" --out FOLDER`.
