@@ -224,7 +224,7 @@ else:
 #
 # - Ask something else: `question = "Describe the picture from left to right."` gives an answer of many tokens, where time matters.
 # - Try your own picture: set `image`. `tiny` knows nothing but drawn scenes, so use a real checkpoint for photographs.
-# - Compare estimators: run again with `estimator="attention"` or `"rollout"`; the counterfactual numbers stay the same. With `"causal"`
-# they get intervals and verdicts, and `graph_figure(stcg, links="interaction")` shows what works together.
+# - Compare estimators: run again with `estimator="attention"` or `"rollout"`; the counterfactual numbers stay the same. With
+#   `"causal"` they get intervals and verdicts, and `graph_figure(stcg, links="interaction")` shows what works together.
 # - Add a perturbation of your own with the decorator `stcg_nb.perturb.register`, and name it in `perturbations`.
 # - Without a notebook: `stcg explain PICTURE "QUESTION" --out FOLDER`.
