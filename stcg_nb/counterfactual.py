@@ -28,7 +28,7 @@ def js_distance(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     middle = (p + q) / 2
     divergence = np.zeros(middle.shape[:-1])
     for x in (p, q):
-        ratio = np.divide(x, middle, out=np.ones_like(middle), where=x > 0)
+        ratio = np.divide(x, middle, out=np.ones_like(middle), where=(x > 0) & (middle > 0))
         divergence += (x * np.log2(ratio)).sum(-1) / 2
     empty = (p.sum(-1) == 0) != (q.sum(-1) == 0)
     return np.where(empty, 1.0, np.sqrt(np.clip(divergence, 0, 1)))
