@@ -130,7 +130,7 @@ class Blip2:
     def answer(
         self, images: Sequence[np.ndarray], prompt: Prompt, *, cuts: Mapping[str, np.ndarray] | None = None
     ) -> list[Answer]:
-        encoded = self._encode(images, ())
+        encoded = self._encode(images, QUERY_SITES)  # as an explanation wants them next
         if cuts is not None:
             checked = check_cuts(len(images), self._sizes(prompt), cuts)
             rows = [{kind: cut[i : i + 1] for kind, cut in checked.items()} for i in range(len(images))]
