@@ -130,7 +130,7 @@ class Blip2:
     def answer(
         self, images: Sequence[np.ndarray], prompt: Prompt, *, cuts: Mapping[str, np.ndarray] | None = None
     ) -> list[Answer]:
-        encoded = self._encode(images, QUERY_SITES)  # as an explanation wants them next
+        encoded = self._encode(images, (), besides=QUERY_SITES)  # as an explanation wants them next
         if cuts is not None:
             checked = check_cuts(len(images), self._sizes(prompt), cuts)
             rows = [{kind: cut[i : i + 1] for kind, cut in checked.items()} for i in range(len(images))]
@@ -276,14 +276,16 @@ class Blip2:
             self._device, self.network.vision_model.embeddings.patch_embedding.weight.dtype
         )
 
-    def _encode(self, images: Sequence[np.ndarray], capture: Sequence[str], reuse: bool = True) -> list[Encoded]:
-        """Every image's encoding, from the cache where it holds all that is wanted."""
+    def _encode(
+        self, images: Sequence[np.ndarray], capture: Sequence[str], reuse: bool = True, besides: Sequence[str] = ()
+    ) -> list[Encoded]:
+        """Every image's encoding, from the cache where it holds all that `capture` wants; `besides` is kept only on the way."""
         keys = [hashlib.sha256(str(i.shape).encode() + i.tobytes()).hexdigest() for i in images]
         found = {k: self._cache[k] for k in keys if k in self._cache and set(capture) <= set(self._cache[k].maps)}
         missing = [k for k in dict.fromkeys(keys) if k not in found]
 
         def run(rows: slice) -> list[Encoded]:
-            with probing(capture) as probe:
+            with probing((*capture, *besides)) as probe:
                 vision = self.network.vision_model(
                     pixel_values=self._pixels([images[keys.index(k)] for k in missing[rows]])
                 ).last_hidden_state
