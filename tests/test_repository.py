@@ -118,7 +118,7 @@ def test_what_is_looked_for_would_be_found():
     assert HOSTS.search("https://files.python" + "hosted.org/x")
     assert INDEX.search("pip install --extra-index" + "-url x")
     assert MACHINE.search('open("/ho' + 'me/someone/x")')
-    assert not MACHINE.search("see docs/home/index.html or ~/work/x")
+    assert not MACHINE.search("see docs/home/index.html or ~/tmp/x")
 
 
 def test_no_file_is_over_20_megabytes():
