@@ -150,3 +150,11 @@ def test_a_commit_hook_stops_a_bad_file_and_passes_a_good_one(hook: str, tmp_pat
     file.write_text(BAD[hook])
     bad = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert (bad.returncode, "Failed" in bad.stdout) == (1, True), bad.stdout
+
+
+def test_the_readmes_accuracies_are_the_model_cards():
+    card = (ROOT / "stcg_nb/data/tiny/README.md").read_text()
+    table = (ROOT / "README.md").read_text().split("## Measured")[1].split("## ")[0]
+    rows = re.findall(r"\| [\d,]+ \| [\d.]+ % \| [\d.]+ to [\d.]+ % \|", table)
+    assert len(rows) == 4
+    assert [row for row in rows if row not in card] == []
