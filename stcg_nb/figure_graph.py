@@ -18,7 +18,6 @@ from stcg_nb.style import INK, NEUTRAL, OPPOSES, SUPPORTS, add_picture, escape, 
 
 LINKS = ("counterfactual", "alignment", "interaction")
 SPURIOUS = 8  # at most so many are drawn
-PER_ROW = 11
 VERDICT_NOTE = "Solid: attention shows it too; dashed: hidden from attention; dotted grey: attention without effect. "
 WIDTHS = (1.2, 2.6, 4.5, 7.0)
 
