@@ -28,11 +28,11 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from tqdm import tqdm
 
 from stcg_nb.errors import InputError
 from stcg_nb.images import read_image
 from stcg_nb.models import Answer, Model, Prompt, Trace, load_model
+from stcg_nb.progress import progress
 from stcg_nb.regions import Regions, make_regions
 
 KINDS = ("word_query", "query_region", "step_word", "step_query")
@@ -103,14 +103,14 @@ def cut_effects(
     n_edges = ends[0] * ends[1]
     whole = case.trace(1, {}).v[0]
     effect = np.empty((len(whole), n_edges))
-    with tqdm(total=n_edges, desc=kind, unit="edge", delay=1, leave=False) as bar:
+    with progress(kind, n_edges, "edge") as advance:
         for start in range(0, n_edges, CHUNK):
             edges = np.arange(start, min(start + CHUNK, n_edges))
             cut = np.zeros((len(edges), n_edges), dtype=bool)
             cut[np.arange(len(edges)), edges] = True
             v = case.trace(len(edges), {kind: cut.reshape(-1, *ends)}).v
             effect[:, edges] = (whole - v).T
-            bar.update(len(edges))
+            advance(len(edges))
     first, second = kind.split("_")
     dims = ("step", "from_step" if first == "step" else first, second)
     return xr.DataArray(

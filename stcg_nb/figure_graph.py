@@ -11,18 +11,29 @@ from __future__ import annotations
 import numpy as np
 import plotly.graph_objects as go
 
-from stcg_nb.errors import InputError
 from stcg_nb.graph import STCG, Edge
-from stcg_nb.regions import Regions
+from stcg_nb.sheet import Shown, View, bend, choose, lay_out, totals
 from stcg_nb.style import INK, NEUTRAL, OPPOSES, SUPPORTS, add_picture, escape, jpeg, outlines, overlay, titled
 
-LINKS = ("counterfactual", "alignment", "interaction")
-SPURIOUS = 8  # at most so many are drawn
 VERDICT_NOTE = "Solid: attention shows it too; dashed: hidden from attention; dotted grey: attention without effect. "
 WIDTHS = (1.2, 2.6, 4.5, 7.0)
+DIM = 0.12  # opacity of links that do not touch the chosen node
+UNITS = {
+    "counterfactual": "nats of log-odds lost without it",
+    "alignment": "alignment by {}",
+    "interaction": "nats by which two losses do not add up",
+}
 
 
-def graph_figure(stcg: STCG, *, links: str = "counterfactual", top: int = 24) -> go.Figure:
+def graph_figure(
+    stcg: STCG,
+    *,
+    links: str = "counterfactual",
+    top: int = 24,
+    step: int | None = None,
+    beyond: float = 0.0,
+    node: str | None = None,
+) -> go.Figure:
     """The graph over the image.
 
     Args:
@@ -31,79 +42,37 @@ def graph_figure(stcg: STCG, *, links: str = "counterfactual", top: int = 24) ->
             ``"interaction"``: pairs that are worth more (blue) or less (vermilion) together than one by one, each at the step where
             it is strongest; the causal estimator alone finds them.
         top: How many links to draw, the strongest first.
+        step: The answer's step to show, from 0; all of them if left out.
+        beyond: Links are drawn whose whole interval lies further from zero than this.
+        node: A word, region or step, such as ``"word:3"``: its links stand out.
 
     Raises:
-        InputError: For other links, fewer than one, or interactions of an estimator that finds none.
+        InputError: For other links, fewer than one, interactions of an estimator that finds none, or a step or node that is not
+            there.
     """
-    if links not in LINKS:
-        raise InputError(f"{links!r} are no links; valid are {', '.join(LINKS)}.")
-    if top < 1:
-        raise InputError(f"top is {top}; draw at least one link.")
-    data, (height, width) = stcg.data, stcg.image.shape[:2]
-    if links == "interaction" and not data.sizes["link"]:
-        raise InputError(f"The estimator {stcg.estimator!r} found no interactions; explain with estimator='causal'.")
-    causal = links != "alignment"
-    totals = data["region_effect" if causal else "step_region"].values.sum(0)
-    word_totals = data["word_effect" if causal else "step_word"].values.sum(0)
-
-    # Everything is laid out in units of the image's longer side; its centre is at x = 0.
-    unit = max(height, width)
-    w, h = width / unit, height / unit
-    half = max(w / 2, 0.62)
-    rows = _rows(stcg.words, half)
-    first = -0.24 - 0.13 * (len({y for _, y in rows}) - 1)
-    places: dict[str, tuple[float, float]] = {}
-    for i, (x, row) in enumerate(rows):
-        places[f"word:{i}"] = (x, first + 0.13 * row)
-    step_rows = _rows([f"{t} {p:.2f}" for t, p in zip(stcg.steps, data["p"].values, strict=True)], half)
-    for t, (x, row) in enumerate(step_rows):
-        places[f"step:{t}"] = (x, h + 0.26 + 0.17 * row)
-    for i, (x, y) in enumerate(Regions(data["region_labels"].values, stcg.regions).centers):
-        places[f"region:{i}"] = (x / unit - w / 2, y / unit)
-    last = max(y for _, y in places.values()) + 0.1
+    view = View(links, top, step, beyond, node)
+    shown = choose(stcg, view)
+    word_totals, region_totals = totals(stcg, view)
+    sheet = lay_out(stcg)
+    w, h, unit = sheet.width, sheet.height, max(stcg.image.shape[:2])
 
     figure = go.Figure()
-    add_picture(figure, jpeg(overlay(stcg, totals, float(np.abs(totals).max()), 480), 480), (-w / 2, 0, w / 2, h))
-    xs, ys = outlines(data["region_labels"].values)
+    picture = jpeg(overlay(stcg, region_totals, float(np.abs(region_totals).max()), 480), 480)
+    add_picture(figure, picture, (-w / 2, 0, w / 2, h))
+    xs, ys = outlines(stcg.data["region_labels"].values)
     figure.add_scatter(
         x=[None if x is None else round(x / unit - w / 2, 4) for x in xs],
         y=[None if y is None else round(y / unit, 4) for y in ys],
         mode="lines", line={"color": "rgba(60,60,60,0.35)", "width": 0.7}, hoverinfo="skip", showlegend=False,
     )  # fmt: skip
+    _add_links(figure, shown, sheet.places, links != "alignment")
+    _add_names(figure, stcg, sheet.places, word_totals, links != "alignment")
 
-    of_kind = sorted((e for e in stcg.edges() if e.kind == links and e.weight != 0), key=lambda e: -abs(e.weight))
-    if links == "interaction":
-        of_kind = list({(e.source, e.target): e for e in reversed(of_kind)}.values())[::-1]
-        of_kind.sort(key=lambda e: -abs(e.weight))
-    every = [e for e in of_kind if _sure(e)]
-    drawn = every[:top]
-    strongest = abs(drawn[0].weight) if drawn else 1.0
-    spurious = [e for e in of_kind if e.verdict == "spurious" and not _sure(e)][:SPURIOUS]
-    _add_links(figure, spurious, drawn, places, strongest, causal)
-    _add_names(figure, stcg, places, word_totals, bool(causal))
-
-    unit_name = {
-        "counterfactual": "nats of log-odds lost without it",
-        "alignment": f"alignment by {stcg.estimator}",
-        "interaction": "nats by which two losses do not add up",
-    }[links]
-    unsure = len(of_kind) - len(every)
-    note = (
-        f"Link width: {unit_name}, at most {strongest:.2g}. {len(drawn)} strongest of {len(every)} links drawn, "
-        f"{len(every) - len(drawn)} left out{f', and {unsure} whose interval holds zero' if unsure else ''}. "
-        f"{VERDICT_NOTE if any(e.verdict for e in drawn) else ''}"
-        f"Region shade: sum over steps. Number under a token: its probability."
-    )
-    figure.update_xaxes(visible=False, range=[-half - 0.04, half + 0.04], fixedrange=False)
-    figure.update_yaxes(visible=False, range=[last, first - 0.09], scaleanchor="x", scaleratio=1)
-    pixels = 880 / (2 * half + 0.08) * (last - first + 0.09)
+    figure.update_xaxes(visible=False, range=[-sheet.half - 0.04, sheet.half + 0.04], fixedrange=False)
+    figure.update_yaxes(visible=False, range=[sheet.last + 0.1, sheet.first - 0.09], scaleanchor="x", scaleratio=1)
+    pixels = 880 / (2 * sheet.half + 0.08) * (sheet.last - sheet.first + 0.19)
     scale = min(1.0, 900 / pixels)
-    what = {
-        "counterfactual": "What the answer rests on",
-        "alignment": "What the answer is linked with" if stcg.estimator == "causal" else "What attention links",
-        "interaction": "What works together",
-    }[links]
-    titled(figure, stcg, what, int(pixels * scale) + 160, note)
+    titled(figure, stcg, headline(stcg, view), int(pixels * scale) + 160, caption(stcg, view, shown))
     figure.update_layout(
         margin={"l": 10, "r": 10, "t": 84, "b": 66},
         legend={"orientation": "h", "x": 1, "xanchor": "right", "y": 1.0, "yanchor": "bottom", "font": {"size": 12}},
@@ -111,63 +80,54 @@ def graph_figure(stcg: STCG, *, links: str = "counterfactual", top: int = 24) ->
     return figure
 
 
-def _sure(edge: Edge) -> bool:
-    """Whether the edge has no interval, or one without zero."""
-    return edge.low is None or edge.high is None or edge.low > 0 or edge.high < 0
+def headline(stcg: STCG, view: View) -> str:
+    """What the picture shows, in a few words."""
+    return {
+        "counterfactual": "What the answer rests on",
+        "alignment": "What the answer is linked with" if stcg.estimator == "causal" else "What attention links",
+        "interaction": "What works together",
+    }[view.links]
 
 
-def _rows(labels: tuple[str, ...] | list[str], half: float) -> list[tuple[float, int]]:
-    """x and row of each label, in rows that are centred and filled by the labels' lengths."""
-    room = 2 * half
-    sizes = [0.022 * min(len(label), 24) + 0.06 for label in labels]
-    rows: list[list[int]] = [[]]
-    for i, size in enumerate(sizes):
-        if rows[-1] and sum(sizes[j] for j in rows[-1]) + size > room:
-            rows.append([])
-        rows[-1].append(i)
-    out: list[tuple[float, int]] = []
-    for number, row in enumerate(rows):
-        total = sum(sizes[i] for i in row)
-        gap = min((room - total) / max(len(row), 1), 0.12)
-        x = -(total + gap * len(row)) / 2
-        for i in row:
-            out.append((round(x + (sizes[i] + gap) / 2, 4), number))
-            x += sizes[i] + gap
-    return out
+def caption(stcg: STCG, view: View, shown: Shown) -> str:
+    """How to read the picture, and what it leaves out."""
+    strongest = f", at most {shown.strongest:.2g}" if shown.drawn or shown.dimmed else ""
+    limit = "holds zero" if not view.beyond else f"comes within {view.beyond:g} of zero"
+    unsure = f", and {shown.unsure} whose interval {limit}" if shown.unsure else ""
+    verdicts = VERDICT_NOTE if any(e.verdict for e in shown.drawn) else ""
+    shade = "sum over steps" if view.step is None else "at this step"
+    return (
+        f"Link width: {UNITS[view.links].format(stcg.estimator)}{strongest}. {len(shown.drawn)} strongest of {shown.total} "
+        f"links drawn, {shown.total - len(shown.drawn)} left out{unsure}. {verdicts}"
+        f"Region shade: {shade}. Number under a token: its probability."
+    )
 
 
-def _add_links(
-    figure: go.Figure,
-    spurious: list[Edge],
-    drawn: list[Edge],
-    places: dict[str, tuple[float, float]],
-    strongest: float,
-    causal: bool,
-) -> None:
+def _add_links(figure: go.Figure, shown: Shown, places: dict[str, tuple[float, float]], causal: bool) -> None:
     """Links as a few broken lines, one for each style and width, and invisible markers to point at."""
-    groups: dict[tuple[str, str, str, int], tuple[list[float | None], list[float | None]]] = {}
+    groups: dict[tuple[bool, str, str, str, int], tuple[list[float | None], list[float | None]]] = {}
     middles: list[tuple[float, float, str]] = []
     curve = np.linspace(0, 1, 13)
-    for edge in (*spurious, *drawn):
-        (x0, y0), (x1, y1) = places[edge.source], places[edge.target]
-        # Cubic Bézier that leaves and arrives vertically, so that links part near their ends.
-        bend = 0.45 * (y1 - y0)
-        b = [(1 - curve) ** 3, 3 * (1 - curve) ** 2 * curve, 3 * (1 - curve) * curve**2, curve**3]
-        x = b[0] * x0 + b[1] * x0 + b[2] * x1 + b[3] * x1
-        y = b[0] * y0 + b[1] * (y0 + bend) + b[2] * (y1 - bend) + b[3] * y1
-        size = 0 if edge.verdict == "spurious" else min(3, int(abs(edge.weight) / strongest * 4))
-        xs, ys = groups.setdefault((*_style(edge, causal), size), ([], []))
-        xs += [*np.round(x, 4).tolist(), None]
-        ys += [*np.round(y, 4).tolist(), None]
-        said = f" ({edge.verdict})" if edge.verdict else ""
-        middles.append(
-            (round(float(x[6]), 4), round(float(y[6]), 4), f"{edge.source} → {edge.target}: {edge.weight:+.3g}{said}")
-        )
+    weights = [(1 - curve) ** 3, 3 * (1 - curve) ** 2 * curve, 3 * (1 - curve) * curve**2, curve**3]
+    for dim, edges in ((True, shown.dimmed), (False, [*shown.spurious, *shown.drawn])):
+        for edge in edges:
+            start, end = places[edge.source], places[edge.target]
+            x, y = (
+                sum(b * v for b, v in zip(weights, c, strict=True))
+                for c in zip(start, *bend(start, end), end, strict=True)
+            )
+            size = 0 if edge.verdict == "spurious" else width_class(edge, shown.strongest)
+            xs, ys = groups.setdefault((dim, *style(edge, causal), size), ([], []))
+            xs += [*np.round(x, 4).tolist(), None]
+            ys += [*np.round(y, 4).tolist(), None]
+            said = f" ({edge.verdict})" if edge.verdict else ""
+            text = f"{edge.source} → {edge.target}: {edge.weight:+.3g}{said}"
+            middles.append((round(float(x[6]), 4), round(float(y[6]), 4), text))
     named: set[str] = set()
-    for (name, color, dash, size), (xs, ys) in sorted(groups.items(), key=lambda g: g[0][3], reverse=True):
+    for (dim, name, color, dash, size), (xs, ys) in sorted(groups.items(), key=lambda g: (not g[0][0], -g[0][4])):
         figure.add_scatter(
             x=xs, y=ys, mode="lines", name=name, legendgroup=name, showlegend=name not in named, hoverinfo="skip",
-            line={"color": color, "width": WIDTHS[size], "dash": dash}, opacity=0.45 + 0.15 * size,
+            line={"color": color, "width": WIDTHS[size], "dash": dash}, opacity=DIM if dim else 0.45 + 0.15 * size,
         )  # fmt: skip
         named.add(name)
     figure.add_scatter(
@@ -176,7 +136,12 @@ def _add_links(
     )  # fmt: skip
 
 
-def _style(edge: Edge, causal: bool) -> tuple[str, str, str]:
+def width_class(edge: Edge, strongest: float) -> int:
+    """Which of `WIDTHS` a link has."""
+    return min(3, int(abs(edge.weight) / strongest * 4))
+
+
+def style(edge: Edge, causal: bool) -> tuple[str, str, str]:
     """Name in the legend, colour and dash."""
     if edge.verdict == "spurious":
         return "spurious", NEUTRAL, "dot"

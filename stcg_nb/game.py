@@ -19,11 +19,11 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from tqdm import tqdm
 
 from stcg_nb.errors import InputError
 from stcg_nb.fills import FILLS, Filler
 from stcg_nb.models import Answer, Model, Prompt
+from stcg_nb.progress import progress
 from stcg_nb.regions import Regions, check_fit
 
 ABSENCES = (*FILLS, "cut")
@@ -90,11 +90,11 @@ class Game:
         values = np.empty((len(masks), len(self.answer.token_ids)))
         # Masks with the same regions stand together, so that a chunk holds as few images as can be.
         order = np.lexsort(masks[:, self.n_words :].T)
-        with tqdm(total=len(masks), desc="masks", unit="mask", delay=1, leave=False) as bar:
+        with progress("masks", len(masks), "mask") as advance:
             for start in range(0, len(masks), CHUNK):
                 rows = order[start : start + CHUNK]
                 values[rows] = self._chunk(masks[rows])
-                bar.update(len(rows))
+                advance(len(rows))
         return values
 
     def _chunk(self, masks: np.ndarray) -> np.ndarray:

@@ -38,6 +38,7 @@ import io
 import json
 import os
 import tempfile
+from functools import cached_property
 from os import PathLike
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -225,17 +226,24 @@ class STCG:
 
     def edges(self) -> list[Edge]:
         """Every edge."""
+        return list(self._edges)
+
+    @cached_property
+    def _edges(self) -> tuple[Edge, ...]:
         data = self._data
         out: list[Edge] = []
 
         def add(kind: str, variable: str, source: str, target: str) -> None:
+            sure = (
+                [data[f"{source}_{k}"].values for k in ("low", "high", "verdict")] if kind == "counterfactual" else []
+            )
             for (a, b), weight in np.ndenumerate(data[variable].transpose(source, target).values):
                 step = b if target == "step" else None
-                sure: tuple[Any, ...] = ()
-                if kind == "counterfactual":
-                    low, high, said = (data[f"{source}_{k}"].values[b, a] for k in ("low", "high", "verdict"))
-                    sure = (float(low), float(high), str(said) or None)
-                out.append(Edge(f"{source}:{a}", f"{target}:{b}", step, kind, float(weight), *sure))
+                known: tuple[Any, ...] = ()
+                if sure:
+                    low, high, said = (values[b, a] for values in sure)
+                    known = (float(low), float(high), str(said) or None)
+                out.append(Edge(f"{source}:{a}", f"{target}:{b}", step, kind, float(weight), *known))
 
         add("alignment", "word_region", "word", "region")
         add("alignment", "step_region", "region", "step")
@@ -244,23 +252,13 @@ class STCG:
         add("counterfactual", "word_effect", "word", "step")
         for t in range(1, len(self.steps)):
             out.append(Edge(f"step:{t - 1}", f"step:{t}", t, "temporal", 1 - float(data["js_previous"].values[t])))
-        for i in range(data.sizes["link"]):
-            one = {
-                k: data[f"link_{k}"].values[i] for k in ("source", "target", "step", "weight", "low", "high", "verdict")
-            }
-            out.append(
-                Edge(
-                    self._player(one["source"]),
-                    self._player(one["target"]),
-                    int(one["step"]),
-                    "interaction",
-                    float(one["weight"]),
-                    float(one["low"]),
-                    float(one["high"]),
-                    str(one["verdict"]) or None,
-                )
-            )
-        return out
+        names = ("source", "target", "step", "weight", "low", "high", "verdict")
+        for source, target, step, weight, low, high, said in zip(
+            *(data[f"link_{k}"].values.tolist() for k in names), strict=True
+        ):
+            ends = self._player(source), self._player(target)
+            out.append(Edge(*ends, step, "interaction", weight, low, high, said or None))
+        return tuple(out)
 
     def _player(self, i: int) -> str:
         words = len(self.words)

@@ -22,7 +22,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm import tqdm
 from transformers import GenerationConfig
 
 from stcg_nb.errors import InputError, ModelError
@@ -40,6 +39,7 @@ from stcg_nb.models.base import (
     check_trace,
     find_words,
 )
+from stcg_nb.progress import progress
 
 TEMPLATE = "Question: {} Answer:"
 MAX_NEW_TOKENS = 40
@@ -379,9 +379,10 @@ class Blip2:
         """`run` over slices of `n` rows, as many at a time as memory allows."""
         size = self._rows.setdefault(task, self._fitting_rows(8 if task == "relevance" else 1))
         results = []
-        with tqdm(total=n, desc=task, unit="row", delay=1, leave=False) as bar:
-            while bar.n < n:
-                rows = slice(bar.n, min(bar.n + size, n))
+        done = 0
+        with progress(task, n, "row") as advance:
+            while done < n:
+                rows = slice(done, min(done + size, n))
                 try:
                     results.append(run(rows))
                 except RuntimeError as error:  # torch.OutOfMemoryError is one
@@ -390,7 +391,8 @@ class Blip2:
                         raise
                     size = self._rows[task] = max(1, size // 2)
                 else:
-                    bar.update(rows.stop - rows.start)
+                    advance(rows.stop - done)
+                    done = rows.stop
         return results
 
     def _fitting_rows(self, cost: int) -> int:
