@@ -36,8 +36,7 @@ from transformers import (
     BlipImageProcessorPil,
 )
 
-from stcg_nb.models import SITES, load_model
-from stcg_nb.models import blip2 as engine
+from stcg_nb.models import SITES, engine, load_model
 from stcg_nb.perturb import DEFAULT, perturb
 from stcg_nb.scenes import EVALUATION_SEEDS, make_questions, make_scene
 

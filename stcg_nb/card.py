@@ -52,7 +52,7 @@ from stcg_nb.measures import (
     seed_faithfulness,
 )
 from stcg_nb.models import Model
-from stcg_nb.models.blip2 import Blip2
+from stcg_nb.models.engine import Engine
 from stcg_nb.regions import make_regions
 from stcg_nb.scenes import Question, Scene, sample
 from stcg_nb.surrogate import Surrogate
@@ -90,7 +90,7 @@ def measure_card(
         InputError: For n below 2, a negative seed, too few masks, a partial file of another run, a model without weights or
             one that answers none of the first `TRIES` questions.
     """
-    if not isinstance(model, Blip2):
+    if not isinstance(model, Engine):
         raise InputError(
             f"{model.name!r} has no weights that a card could be about; name a real model, such as 'tiny'."
         )
@@ -118,7 +118,7 @@ def measure_card(
     return {**head, "n": n, **{key: cluster_bootstrap(column(key), images).as_dict() for key in KEYS}}
 
 
-def measure_question(model: Blip2, shuffled: Blip2, scene: Scene, question: Question, masks: int) -> Record:
+def measure_question(model: Engine, shuffled: Engine, scene: Scene, question: Question, masks: int) -> Record:
     """All of `KEYS` for one question; None where a measure is not defined.
 
     Args:
@@ -193,7 +193,7 @@ def disturbed(image: np.ndarray, seed: int) -> list[np.ndarray]:
     ]
 
 
-def _answered(model: Blip2, seed: int, skip: int) -> Iterator[tuple[Scene, Question]]:
+def _answered(model: Engine, seed: int, skip: int) -> Iterator[tuple[Scene, Question]]:
     """Fresh scenes with a question that the model answers correctly, without the first `skip` of them."""
     found = 0
     for tried, (scene, question) in enumerate(sample(10**6, seed)):
@@ -207,9 +207,9 @@ def _answered(model: Blip2, seed: int, skip: int) -> Iterator[tuple[Scene, Quest
                 yield scene, question
 
 
-def _attention(model: Blip2, game: Game) -> np.ndarray:
+def _attention(model: Engine, game: Game) -> np.ndarray:
     """Raw attention from each step to words and regions, ``[step, player]``."""
-    maps = model.trace([game.image], game.prompt, game.answer, capture=needed_sites("attention")).attention
+    maps = model.trace([game.image], game.prompt, game.answer, capture=needed_sites("attention", model.sites)).attention
     found = align("attention", {site: m[0] for site, m in maps.items()}, model, game.prompt)
     return np.concatenate([found.step_word, found.step_patch @ game.regions.patch_weights(*model.grid).T], axis=1)
 

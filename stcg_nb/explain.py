@@ -96,7 +96,7 @@ def explain(
     answer = model.answer([picture], prompt)[0]
 
     images = [picture, *(p.image for p in perturbed)]
-    trace = model.trace(images, prompt, answer, capture=needed_sites("attention"))
+    trace = model.trace(images, prompt, answer, capture=needed_sites("attention", model.sites))
     by_attention = _gather(align("attention", trace.attention, model, prompt), parts, model)
     game = Game(model, picture, prompt, answer, parts, absent)
     effect = (trace.v[0] - game(without(game.n_players))).T  # [step, player]
@@ -207,7 +207,7 @@ def _estimate(
     if estimator == "gradient":
         maps = model.relevance(picture, prompt, answer)
     else:
-        captured = model.trace([picture], prompt, answer, capture=needed_sites(estimator)).attention
+        captured = model.trace([picture], prompt, answer, capture=needed_sites(estimator, model.sites)).attention
         maps = {site: m[0] for site, m in captured.items()}
     return _gather(align(estimator, maps, model, prompt), parts, model)
 

@@ -9,8 +9,7 @@ from small_blip2 import QUERIES, save_small
 from transformers import Blip2ForConditionalGeneration, Blip2Processor
 
 from stcg_nb.errors import InputError, ModelError
-from stcg_nb.models import SITES, load_model
-from stcg_nb.models import blip2 as engine
+from stcg_nb.models import SITES, engine, families, load_model
 from stcg_nb.models.attention import probing
 from stcg_nb.models.base import Answer
 from stcg_nb.scenes import EVALUATION_SEEDS, make_scene
@@ -50,7 +49,7 @@ def answer(model):
 def official(plain, image, answer, text_mask=None):
     """Log-odds by the library's own forward, one row."""
     network, processor = plain
-    batch = processor(images=image, text=engine.TEMPLATE.format(QUESTION), return_tensors="pt")
+    batch = processor(images=image, text=families.TEMPLATE.format(QUESTION), return_tensors="pt")
     if text_mask is not None:
         batch["attention_mask"][0, QUERIES:] = torch.tensor(text_mask)
     labels = torch.tensor([[*answer.token_ids, 1]])
@@ -71,7 +70,7 @@ def test_trace_is_the_librarys_forward(model, plain, images, answer):
 def test_answer_is_the_librarys_generate(model, plain, images):
     network, processor = plain
     for image, answer in zip(images, model.answer(images, model.prompt(QUESTION)), strict=True):
-        batch = processor(images=image, text=engine.TEMPLATE.format(QUESTION), return_tensors="pt")
+        batch = processor(images=image, text=families.TEMPLATE.format(QUESTION), return_tensors="pt")
         out = network.generate(**batch, max_new_tokens=engine.MAX_NEW_TOKENS, do_sample=False, num_beams=1)[0].tolist()
         out = out[1:]
         assert list(answer.token_ids) == (out[: out.index(1)] if 1 in out else out)
@@ -102,7 +101,7 @@ def test_an_absent_patch_is_the_librarys_cross_attention_mask(model, plain, imag
             queries = network.qformer(
                 query_embeds=network.query_tokens, encoder_hidden_states=vision, encoder_attention_mask=mask
             ).last_hidden_state
-            expected, _ = model._score(model._embed(queries, prompt), torch.tensor([*answer.token_ids, 1]))
+            expected, _ = model.language.score(model._embed(queries, prompt), torch.tensor([*answer.token_ids, 1]))
         np.testing.assert_allclose(v[row], expected[0, :-1].numpy(), atol=1e-4)
 
 
@@ -261,6 +260,6 @@ def test_capture_refuses_dropout_and_a_cut_of_everything(model, images, answer):
 
 
 def test_a_network_that_evades_the_interception_point_is_refused(folder, monkeypatch):
-    monkeypatch.setattr(engine, "install", lambda model: None)
+    monkeypatch.setattr(engine, "install", lambda *_: None)
     with pytest.raises(ModelError, match="interception point"):
         load_model(str(folder))

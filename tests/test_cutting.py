@@ -13,8 +13,7 @@ from transformers import Blip2ForConditionalGeneration, Blip2Processor
 from stcg_nb import cutting
 from stcg_nb.cutting import KINDS, cut, cut_effects
 from stcg_nb.errors import InputError
-from stcg_nb.models import SITES, load_model
-from stcg_nb.models import blip2 as engine
+from stcg_nb.models import SITES, engine, families, load_model
 from stcg_nb.models.base import CUTS, Answer
 from stcg_nb.regions import Regions
 
@@ -68,7 +67,7 @@ class Plain:
     def __init__(self, folder):
         self.network = Blip2ForConditionalGeneration.from_pretrained(folder, attn_implementation="eager").eval()
         self.processor = Blip2Processor.from_pretrained(folder)
-        self.read = self.processor.tokenizer(engine.TEMPLATE.format(QUESTION), return_offsets_mapping=True)
+        self.read = self.processor.tokenizer(families.TEMPLATE.format(QUESTION), return_offsets_mapping=True)
         self.place = None
         for name, module in self.network.named_modules():
             for place, pattern in LAYERS.items():
@@ -78,13 +77,13 @@ class Plain:
 
     def tokens(self, word):
         """Positions in the encoder of the word of this number, by where it stands in the text."""
-        text = engine.TEMPLATE.format(QUESTION)
+        text = families.TEMPLATE.format(QUESTION)
         start, stop = [m.span() for m in re.finditer(r"\w+", text)][1:-1][word]  # 'Question' and 'Answer' around it
         return [QUERIES + i for i, (a, b) in enumerate(self.read["offset_mapping"]) if a < stop and b > start and b > a]
 
     def logits(self, image, ids, removed):
         """``[step, token]``; removed: (place, attending position, position attended to)."""
-        batch = self.processor(images=image, text=engine.TEMPLATE.format(QUESTION), return_tensors="pt")
+        batch = self.processor(images=image, text=families.TEMPLATE.format(QUESTION), return_tensors="pt")
         softmax = torch.nn.functional.softmax
 
         def without(scores, *args, **kwargs):

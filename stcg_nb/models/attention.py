@@ -1,7 +1,7 @@
 """The one place where attention is captured and cut.
 
 transformers lets every attention layer call a function registered by name (`AttentionInterface`). The function here
-is that call for ViT, Q-Former and T5 alike:
+is that call for vision model, Q-Former and language model alike:
 
 1. no probe is active: hand over to `scaled_dot_product_attention`, so nothing changes;
 2. the active probe cuts edges at this site: mask them *before* the softmax (editing the weights that a layer returns would
@@ -23,21 +23,12 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 from transformers import AttentionInterface, AttentionMaskInterface
-from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.integrations.sdpa_attention import repeat_kv, sdpa_attention_forward
 from transformers.masking_utils import eager_mask
 
 from stcg_nb.errors import InputError
 
 IMPLEMENTATION = "stcg"
-
-_PLACES = (
-    ("vit", re.compile(r"vision_model\.encoder\.layers\.(\d+)\.self_attn$")),
-    ("qformer_self", re.compile(r"qformer\.encoder\.layer\.(\d+)\.attention\.attention$")),
-    ("qformer_cross", re.compile(r"qformer\.encoder\.layer\.(\d+)\.crossattention\.attention$")),
-    ("encoder", re.compile(r"language_model\.encoder\.block\.(\d+)\.layer\.0\.SelfAttention$")),
-    ("decoder", re.compile(r"language_model\.decoder\.block\.(\d+)\.layer\.0\.SelfAttention$")),
-    ("cross", re.compile(r"language_model\.decoder\.block\.(\d+)\.layer\.1\.EncDecAttention$")),
-)
 
 
 @dataclass
@@ -95,7 +86,7 @@ def attend(
     """The attention function: query, key, value ``[row, head, position, width]``, result ``[row, position, head, width]``."""
     probe, site = _active.get(), getattr(module, "stcg_site", "")
     if probe is not None and site in probe.cuts:
-        cut = probe.cuts[site][:, None]
+        cut = probe.cuts[site].to(query.device)[:, None]
         if attention_mask is None:
             attention_mask = torch.zeros(cut.shape, dtype=query.dtype, device=query.device)
         attention_mask = attention_mask.masked_fill(cut, torch.finfo(query.dtype).min)
@@ -113,6 +104,8 @@ def attend(
         )
     if module.training:
         raise RuntimeError("Attention was captured in training mode, where dropout changes it; call eval() first.")
+    groups = getattr(module, "num_key_value_groups", 1)  # heads of queries that share one of keys
+    key, value = repeat_kv(key, groups), repeat_kv(value, groups)
     scores = torch.matmul(query * (query.shape[-1] ** -0.5 if scaling is None else scaling), key.transpose(2, 3))
     for extra in (position_bias, attention_mask):
         if extra is not None:
@@ -122,12 +115,12 @@ def attend(
     return torch.matmul(weights, value).transpose(1, 2).contiguous(), weights
 
 
-def install(model: nn.Module) -> None:
-    """Send all attention of a model through `attend` and tell each layer its site."""
+def install(model: nn.Module, places: Mapping[str, str]) -> None:
+    """Send all attention of a model through `attend` and tell each layer its site, by regular expressions for names."""
     AttentionInterface.register(IMPLEMENTATION, attend)
     AttentionMaskInterface.register(IMPLEMENTATION, eager_mask)
     for name, module in model.named_modules():
-        for site, pattern in _PLACES:
-            if pattern.search(name):
+        for site, pattern in places.items():
+            if re.search(pattern, name):
                 module.stcg_site = site
     model.set_attn_implementation(IMPLEMENTATION)  # type: ignore[operator]

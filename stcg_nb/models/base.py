@@ -1,10 +1,15 @@
 """What every model offers: read a question, answer it, and answer again under counterfactuals.
 
-`Model` is the one protocol; `stcg_nb.models.blip2` and `stcg_nb.models.mock` follow it.
+`Model` is the one protocol; `stcg_nb.models.engine` and `stcg_nb.models.mock` follow it.
 
 Places where a model attends are called sites. `vit`: patches (CLS first) to patches. `qformer_self`: query tokens to query
-tokens. `qformer_cross`: query tokens to patches (CLS first). `encoder`: the language model's encoder over query tokens,
-then text tokens. `decoder`: answer steps to answer steps. `cross`: answer steps to the encoder's positions.
+tokens (where the Q-Former reads the question, its tokens follow). `qformer_cross`: query tokens to patches (CLS first).
+`encoder`: the language model's encoder over image tokens, then text tokens. `decoder`: answer steps to answer steps. `cross`:
+answer steps to the encoder's positions. A language model that is a decoder alone has one site in place of the three,
+`language`: image tokens, then text tokens, then the answer's but the last, to the same; the last text token predicts the first
+step, and each token of the answer the next.
+
+What the language model reads of an image are its image tokens: the Q-Former's query tokens, or the patches themselves.
 """
 
 from __future__ import annotations
@@ -22,17 +27,21 @@ from stcg_nb.errors import InputError
 VISION_SITES = ("vit",)
 QUERY_SITES = ("qformer_self", "qformer_cross")
 TEXT_SITES = ("encoder", "decoder", "cross")
-SITES = VISION_SITES + QUERY_SITES + TEXT_SITES
+SITES = VISION_SITES + QUERY_SITES + TEXT_SITES  # of a BLIP-2 with T5
 
-# The edges that can be cut, by kind: which end attends, and to what.
+# The edges that can be cut in a model with a Q-Former, by kind: which end attends, and to what.
 CUTS = {
     "word_query": ("word", "query"),
     "query_patch": ("query", "patch"),
     "step_word": ("step", "word"),
     "step_query": ("step", "query"),
 }
+# And in one whose language model reads patches.
+PATCH_CUTS = {"word_patch": ("word", "patch"), "step_word": ("step", "word"), "step_patch": ("step", "patch")}
+ENDS = CUTS | PATCH_CUTS
 
 MAX_CHARACTERS = 2000
+MAX_NEW_TOKENS = 40
 
 
 @dataclass(frozen=True)
@@ -45,6 +54,9 @@ class Prompt:
         token_ids: The prompt's tokens, ``[token]``.
         words: The question's whole words, ``[word]``. The template's are not among them, nor are marks.
         word_tokens: For each word, the places of its tokens in ``token_ids``.
+        image_at: Before which of the tokens the image's stand.
+        query_text_ids: The prompt's tokens for a Q-Former that reads the question, ``[token]``; else none.
+        query_word_tokens: For each word, the places of its tokens there.
     """
 
     question: str
@@ -52,6 +64,9 @@ class Prompt:
     token_ids: tuple[int, ...]
     words: tuple[str, ...]
     word_tokens: tuple[tuple[int, ...], ...]
+    image_at: int = 0
+    query_text_ids: tuple[int, ...] = ()
+    query_word_tokens: tuple[tuple[int, ...], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -97,7 +112,9 @@ class Model(Protocol):
         revision: Which weights: a digest or the hub's revision.
         synthetic: True if attention and probabilities are made up.
         grid: Rows and columns of the vision model's patches.
-        n_queries: The Q-Former's query tokens.
+        n_queries: The image tokens that its language model reads.
+        sites: Where it attends.
+        edges: Kinds of edges that can be cut in it, keys of `ENDS`.
     """
 
     name: str
@@ -105,6 +122,8 @@ class Model(Protocol):
     synthetic: bool
     grid: tuple[int, int]
     n_queries: int
+    sites: tuple[str, ...]
+    edges: tuple[str, ...]
 
     def prompt(self, question: str) -> Prompt:
         """Read a question. Raises `InputError` if it is empty or too long."""
@@ -148,15 +167,18 @@ class Model(Protocol):
             answer: The answer whose tokens are scored.
             image_index: Which image each row sees, ``[row]``; one row for each image if left out.
             keep_words: True where a word is present, ``[row, word]``. An absent word is cut from the encoder's attention
-                and the decoder's: nothing sees it.
+                and the decoder's, and from that of a Q-Former that reads the question: nothing sees it.
             keep_patches: True where a patch is present, ``[row, patch]``. An absent patch is cut from the Q-Former's
-                cross-attention; the vision model has still seen it (filling the image instead is another estimand).
+                cross-attention, or from the language model's where that reads patches; the vision model has still seen it
+                (filling the image instead is another estimand).
             cuts: For a kind of edge, True where the edge is removed, in every layer; one row stands for all. Cuts join what
                 the other masks remove, and the vision model never runs again for them.
                 ``word_query`` ``[row, word, query]``: in the encoder, the word's tokens cannot attend to the query token.
                 ``query_patch`` ``[row, query, patch]``: in the Q-Former, the query token cannot attend to the patch.
                 ``step_word`` ``[row, step, word]``, ``step_query`` ``[row, step, query]``: in the decoder, the position that
                 predicts the answer's token of that step cannot attend to the word or to the query token.
+                ``word_patch`` ``[row, word, patch]``, ``step_patch`` ``[row, step, patch]``: the same of a language model that
+                reads patches.
             capture: Sites whose attention is kept.
             reuse: Keep the images' encodings for later calls. Not worth its memory for images that come once.
 
@@ -219,14 +241,16 @@ def check_trace(
     keep_patches: np.ndarray | None,
     cuts: Mapping[str, np.ndarray] | None,
     capture: Sequence[str],
+    sites: Sequence[str] = SITES,
+    edges: Sequence[str] = tuple(CUTS),
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """The rows' images, ``[row]``, and cuts, ``[row, ...]``, once the arguments of `Model.trace` are known to fit together.
 
-    ``sizes`` says how many there are of ``word``, ``query``, ``patch`` and ``step``.
+    ``sizes`` says how many there are of ``word``, ``query``, ``patch`` and ``step``, ``sites`` and ``edges`` what the model has.
     """
-    unknown = set(capture) - set(SITES)
+    unknown = set(capture) - set(sites)
     if unknown:
-        raise InputError(f"{sorted(unknown)[0]!r} is no attention site; valid are {', '.join(SITES)}.")
+        raise InputError(f"{sorted(unknown)[0]!r} is no attention site of this model; valid are {', '.join(sites)}.")
     rows = np.arange(n_images) if image_index is None else np.asarray(image_index)
     if image_index is None and n_images == 1:
         masks = [m for m in (keep_words, keep_patches) if m is not None] or list((cuts or {}).values())
@@ -239,22 +263,27 @@ def check_trace(
     ):
         if mask is not None and np.shape(mask) != (len(rows), width):
             raise InputError(f"{label} has shape {np.shape(mask)}; it must be [row, ...] = {(len(rows), width)}.")
-    return rows, check_cuts(len(rows), sizes, cuts)
+    return rows, check_cuts(len(rows), sizes, cuts, edges)
 
 
-def check_cuts(n_rows: int, sizes: Mapping[str, int], cuts: Mapping[str, np.ndarray] | None) -> dict[str, np.ndarray]:
+def check_cuts(
+    n_rows: int,
+    sizes: Mapping[str, int],
+    cuts: Mapping[str, np.ndarray] | None,
+    edges: Sequence[str] = tuple(CUTS),
+) -> dict[str, np.ndarray]:
     """The cuts of every row, ``[row, ...]``; a dimension that is not among ``sizes`` may have any."""
     checked = {}
     for kind, cut in (cuts or {}).items():
-        if kind not in CUTS:
-            raise InputError(f"{kind!r} is no kind of edge that can be cut; valid are {', '.join(CUTS)}.")
+        if kind not in edges:
+            raise InputError(f"{kind!r} is no kind of edge that can be cut; valid are {', '.join(edges)}.")
         cut = np.asarray(cut)
-        fits = cut.ndim == 3 and all(sizes.get(d, n) == n for d, n in zip(CUTS[kind], cut.shape[1:], strict=True))
+        fits = cut.ndim == 3 and all(sizes.get(d, n) == n for d, n in zip(ENDS[kind], cut.shape[1:], strict=True))
         if cut.dtype != bool or not fits or len(cut) not in (1, n_rows):
-            wanted = ", ".join(str(sizes.get(d, "any")) for d in CUTS[kind])
+            wanted = ", ".join(str(sizes.get(d, "any")) for d in ENDS[kind])
             rows = "1" if n_rows == 1 else f"1 or {n_rows}"
             raise InputError(
-                f"The cut of {kind!r} is {cut.dtype} of shape {cut.shape}; it must be bool [row, {', '.join(CUTS[kind])}] "
+                f"The cut of {kind!r} is {cut.dtype} of shape {cut.shape}; it must be bool [row, {', '.join(ENDS[kind])}] "
                 f"= ({rows}, {wanted})."
             )
         checked[kind] = np.broadcast_to(cut, (n_rows, *cut.shape[1:]))

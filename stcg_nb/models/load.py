@@ -18,7 +18,8 @@ from safetensors import SafetensorError
 
 from stcg_nb.errors import ModelError
 from stcg_nb.models.base import Model
-from stcg_nb.models.blip2 import Blip2
+from stcg_nb.models.engine import Engine
+from stcg_nb.models.families import FAMILIES, Family
 from stcg_nb.models.mock import Mock
 from stcg_nb.settings import Settings
 
@@ -57,7 +58,7 @@ def load_model(name: str | None = None) -> Model:
     )
 
 
-def _load(source: str, label: str, settings: Settings) -> Blip2:
+def _load(source: str, label: str, settings: Settings) -> Engine:
     if Version(transformers.__version__) < Version(NEEDED):
         raise ModelError(
             f"transformers {transformers.__version__} keeps T5's attention out of reach; install {NEEDED} or newer: "
@@ -73,15 +74,11 @@ def _load(source: str, label: str, settings: Settings) -> Blip2:
     try:
         with _quiet_if_small(source):
             config = transformers.AutoConfig.from_pretrained(source)
-            if config.model_type != "blip-2" or config.text_config.model_type != "t5":
-                inner = getattr(getattr(config, "text_config", None), "model_type", None)
-                kind = config.model_type + (f" with {inner}" if inner else "")
-                raise ModelError(f"{label} is a {kind} model; a BLIP-2 with a T5 language model is needed. {HELP}")
-            model, report = transformers.Blip2ForConditionalGeneration.from_pretrained(
+            family = _family(config, label)
+            network, report = getattr(transformers, family.network).from_pretrained(
                 source, dtype=dtype, use_safetensors=True, output_loading_info=True
             )
-            images = transformers.BlipImageProcessorPil.from_pretrained(source)
-            tokenizer = transformers.AutoTokenizer.from_pretrained(source)
+            readers = family.readers(source)
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         if isinstance(error, ModelError):
             raise
@@ -97,10 +94,20 @@ def _load(source: str, label: str, settings: Settings) -> Blip2:
         raise ModelError(
             f"The weights of {label} lack {len(missing)} tensors, such as {missing[0]!r}: the checkpoint is incomplete. {HELP}"
         )
-    if not tokenizer.is_fast:
+    if not all(t.is_fast for t in (readers.tokenizer, readers.query_tokenizer) if t is not None):
         raise ModelError(f"{label} has no fast tokenizer (tokenizer.json), which is needed to find whole words. {HELP}")
-    processor = transformers.Blip2Processor(images, tokenizer, num_query_tokens=config.num_query_tokens)
-    return Blip2(model.to(device), processor, label, _revision(source, config, here))
+    return Engine(network.to(device), family, readers, label, _revision(source, config, here))
+
+
+def _family(config: transformers.PretrainedConfig, label: str) -> Family:
+    """Of which family a checkpoint is."""
+    family = FAMILIES.get(config.model_type)
+    inner = getattr(getattr(config, "text_config", None), "model_type", None)
+    if family is None or inner not in family.languages:
+        kind = config.model_type + (f" with {inner}" if inner else "")
+        known = ", ".join(f"{name} with {' or '.join(f.languages)}" for name, f in FAMILIES.items())
+        raise ModelError(f"{label} is a {kind} model; these are known: {known}. {HELP}")
+    return family
 
 
 def _device(wanted: str) -> str:

@@ -47,6 +47,11 @@ class Mock:
     synthetic = True
     grid = (16, 16)
     n_queries = 32
+    sites = SITES
+    edges = tuple(CUTS)
+
+    def view(self, height: int, width: int) -> tuple[int, int, int, int]:
+        return 0, 0, width, height
 
     def prompt(self, question: str) -> Prompt:
         question = check_question(question)

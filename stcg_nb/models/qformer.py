@@ -1,0 +1,87 @@
+"""The image half of BLIP-2 and InstructBLIP: a vision model, and a Q-Former whose query tokens look at its patches.
+
+BLIP-2's Q-Former never sees the question. InstructBLIP's reads it, in a tokenizer of its own, beside the query tokens: its
+image tokens depend on the question, and a word that is absent is cut from there too.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from stcg_nb.models.base import CUTS, Prompt
+from stcg_nb.models.halves import Cuts, float_dtype
+
+PLACES = {
+    "vit": r"vision_model\.encoder\.layers\.\d+\.self_attn$",
+    "qformer_self": r"qformer\.encoder\.layer\.\d+\.attention\.attention$",
+    "qformer_cross": r"qformer\.encoder\.layer\.\d+\.crossattention\.attention$",
+}
+
+
+class QFormer:
+    """`ImageHalf` of BLIP-2."""
+
+    places = PLACES
+    edges = tuple(CUTS)
+    reads_question = False
+
+    def __init__(self, network: Any) -> None:
+        self._network = network
+        vision = network.config.vision_config
+        side = vision.image_size // vision.patch_size
+        self.grid = (side, side)
+        self.n_tokens = int(network.config.num_query_tokens)
+
+    @property
+    def pixel_dtype(self) -> torch.dtype:
+        return self._network.vision_model.embeddings.patch_embedding.weight.dtype
+
+    def see(self, pixels: Tensor) -> Tensor:
+        return self._network.vision_model(pixel_values=pixels).last_hidden_state
+
+    def read(self, vision: Tensor, prompt: Prompt) -> Tensor:
+        tokens = self._network.query_tokens.expand(len(vision), -1, -1)
+        return self._network.qformer(query_embeds=tokens, encoder_hidden_states=vision).last_hidden_state
+
+    def project(self, tokens: Tensor) -> Tensor:
+        projection = self._network.language_projection
+        return projection(tokens.to(float_dtype(projection.weight, self._network)))
+
+    def cuts(self, prompt: Prompt, keep_words: np.ndarray | None, keep_patches: np.ndarray | None, cuts: Cuts) -> Cuts:
+        if keep_patches is None and "query_patch" not in cuts:
+            return {}
+        gone = np.zeros((1, 1, 1), dtype=bool)
+        if keep_patches is not None:
+            gone = gone | ~np.asarray(keep_patches, dtype=bool)[:, None]
+        if "query_patch" in cuts:
+            gone = gone | cuts["query_patch"]
+        return {"qformer_cross": np.pad(gone, ((0, 0), (0, 0), (1, 0)))}  # CLS stays
+
+    def tokenwise(self, keep_patches: np.ndarray | None, cuts: Cuts) -> tuple[np.ndarray | None, Cuts]:
+        return None, {kind: cut for kind, cut in cuts.items() if kind != "query_patch"}
+
+
+class QuestionQFormer(QFormer):
+    """`ImageHalf` of InstructBLIP."""
+
+    reads_question = True
+
+    def read(self, vision: Tensor, prompt: Prompt) -> Tensor:
+        tokens = self._network.query_tokens.expand(len(vision), -1, -1)
+        ids = torch.tensor(prompt.query_text_ids, device=vision.device).expand(len(vision), -1)
+        out = self._network.qformer(input_ids=ids, query_embeds=tokens, encoder_hidden_states=vision)
+        return out.last_hidden_state[:, : self.n_tokens]
+
+    def cuts(self, prompt: Prompt, keep_words: np.ndarray | None, keep_patches: np.ndarray | None, cuts: Cuts) -> Cuts:
+        found = dict(super().cuts(prompt, keep_words, keep_patches, cuts))
+        if keep_words is not None:
+            gone = np.zeros((len(keep_words), 1, self.n_tokens + len(prompt.query_text_ids)), dtype=bool)
+            for word, places in enumerate(prompt.query_word_tokens):
+                at = [self.n_tokens + t for t in places]
+                gone[:, 0, at] |= ~np.asarray(keep_words, dtype=bool)[:, word, None]
+            found["qformer_self"] = gone
+        return found
