@@ -97,6 +97,15 @@ def _parser() -> argparse.ArgumentParser:
         "--json", type=Path, default=Path("card.json"), metavar="OUT", help="the card (default card.json)"
     )
     card.set_defaults(act=_card)
+
+    figures = commands.add_parser("figures", help="make every figure of the study from its notebooks; resumable")
+    _add_model(figures)
+    figures.add_argument("--out", type=Path, required=True, help="folder, new or empty, or of the same study stopped earlier")
+    figures.add_argument("--n", type=int, help="questions a notebook (default 220)")
+    figures.add_argument("--seed", type=int, default=0, help="of the scenes")
+    figures.add_argument("--quick", action="store_true", help="the small size that the notebooks are committed with")
+    figures.add_argument("--card", type=Path, help="what `stcg card` wrote of the same model, seed and 256 masks: saves hours")
+    figures.set_defaults(act=_figures)
     return parser
 
 
@@ -133,15 +142,15 @@ def _explain(args: argparse.Namespace) -> None:
 def _run(args: argparse.Namespace) -> None:
     from stcg_nb.runs import run_notebook
 
-    print(run_notebook(args.notebook, {key: _value(value) for key, value in args.parameter}, args.out))
+    print(run_notebook(args.notebook, {key: read_value(value) for key, value in args.parameter}, args.out))
 
 
-def _value(text: str) -> Any:
+def read_value(text: str) -> Any:
     """A parameter as JSON or Python's True, False, None read it; anything else is text.
 
     Not YAML: to it ``what color: red?`` is a mapping, ``is this #1?`` has a comment, and ``no`` is false.
 
-    >>> [_value(text) for text in ("3", "0.5", "True", '["a"]', "is it red: yes or no?", '"3"')]
+    >>> [read_value(text) for text in ("3", "0.5", "True", '["a"]', "is it red: yes or no?", '"3"')]
     [3, 0.5, True, ['a'], 'is it red: yes or no?', '3']
     """
     if text in _CONSTANTS:
@@ -188,3 +197,12 @@ def _card(args: argparse.Namespace) -> None:
         span = "" if entry["low"] is None else f"[{entry['low']:+.3f}, {entry['high']:+.3f}]"
         print(f"  {key:<25} {entry['value']:+.3f}  {span}  n = {entry['n']}")
     print(args.json)
+
+
+def _figures(args: argparse.Namespace) -> None:
+    from stcg_nb.reproduce import reproduce
+
+    findings = reproduce(args.out, model=args.model, n=args.n, seed=args.seed, quick=args.quick, card=args.card)
+    for finding in findings:
+        print(finding.line())
+    print(args.out)

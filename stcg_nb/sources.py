@@ -6,6 +6,8 @@
     One of `PHOTOGRAPHS`, which scikit-image ships.
 ``"demo"``
     The picture of `stcg_nb.demo`.
+``"perturbed:color_shift:0.5:0:scene:7"``
+    A picture of these, here the scene, perturbed (`stcg_nb.perturb`): name, strength, seed, picture.
 anything else
     The path of an image file.
 """
@@ -22,6 +24,7 @@ import skimage
 from stcg_nb import DEMO_QUESTION, demo
 from stcg_nb.errors import InputError
 from stcg_nb.images import read_image
+from stcg_nb.perturb import perturb
 from stcg_nb.scenes import make_questions, make_scene
 
 PHOTOGRAPHS = {
@@ -46,6 +49,9 @@ def open_image(source: str | PathLike[str]) -> np.ndarray:
     (256, 256, 3)
     """
     kind, _, rest = str(source).partition(":")
+    if kind == "perturbed":
+        name, strength, seed, inner = _perturbed(rest)
+        return perturb(open_image(inner), name, strength, seed).image
     if str(source) == "demo":
         return read_image(demo()[0])
     if kind == "scene":
@@ -55,20 +61,45 @@ def open_image(source: str | PathLike[str]) -> np.ndarray:
     return read_image(source)
 
 
+def unperturbed(source: str) -> str:
+    """The picture that was perturbed; the source itself if none was.
+
+    >>> unperturbed("perturbed:color_shift:0.5:0:scene:7"), unperturbed("demo")
+    ('scene:7', 'demo')
+    """
+    kind, _, rest = source.partition(":")
+    return unperturbed(_perturbed(rest)[3]) if kind == "perturbed" else source
+
+
 def suggestions(source: str | PathLike[str]) -> tuple[str, ...]:
     """Questions that suit a picture: those that a scene can answer, some about a photograph, general ones about a file.
 
     >>> suggestions("photo:cat")[0]
     'What animal is this?'
     """
-    kind, _, rest = str(source).partition(":")
-    if str(source) == "demo":
+    source = unperturbed(str(source))
+    kind, _, rest = source.partition(":")
+    if source == "demo":
         return (DEMO_QUESTION, "What color is the car?", "Describe the picture from left to right.")
     if kind == "scene":
         return tuple(q.text for q in make_questions(make_scene(_seed(rest)), 0))
     if kind == "photo":
         return PHOTO_QUESTIONS[_photograph(rest)]
     return ("What is in the picture?", "What color is it?", "Describe the picture from left to right.")
+
+
+def _perturbed(text: str) -> tuple[str, float, int, str]:
+    """Name, strength, seed and the picture's source."""
+    match = re.fullmatch(r"(\w+):([\d.]+):(\d{1,15}):(.+)", text, re.DOTALL)
+    if match is None:
+        raise InputError(
+            f"'perturbed:{text}' is no perturbed picture; give name, strength, seed and picture, such as "
+            "'perturbed:color_shift:0.5:0:demo'."
+        )
+    try:
+        return match[1], float(match[2]), int(match[3]), match[4]
+    except ValueError:
+        raise InputError(f"The strength {match[2]!r} is no number; give one from 0 to 1.") from None
 
 
 def _seed(text: str) -> int:

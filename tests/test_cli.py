@@ -355,7 +355,7 @@ def test_a_terminal_without_emoji_is_no_reason_to_fail(tmp_path):
     ],
 )  # fmt: skip
 def test_values_of_parameters(text, value):
-    read = cli._value(text)
+    read = cli.read_value(text)
     assert read == value and type(read) is type(value)
 
 

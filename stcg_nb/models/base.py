@@ -125,6 +125,9 @@ class Model(Protocol):
     sites: tuple[str, ...]
     edges: tuple[str, ...]
 
+    def view(self, height: int, width: int) -> tuple[int, int, int, int]:
+        """The part of a picture of this size that the patches cover: x0, y0, x1, y1 in pixels, the latter two exclusive."""
+
     def prompt(self, question: str) -> Prompt:
         """Read a question. Raises `InputError` if it is empty or too long."""
 
@@ -192,6 +195,9 @@ class Model(Protocol):
         The positive part of attention x d(log-odds of the step's token)/d(attention), mean over heads: Chefer et al. 2021
         (arXiv 2103.15679), equation 5.
         """
+
+    def heads(self, image: np.ndarray, prompt: Prompt, answer: Answer) -> Mapping[str, Tensor]:
+        """Attention of every head, per site ``[layer, head, query, key]``, rows summing to one; its mean over heads is `trace`'s."""
 
 
 def check_question(question: str) -> str:

@@ -227,6 +227,15 @@ class Engine:
         maps = {s: torch.cat([p[s] for p in parts]) for s in self.sites}
         return maps | {s: self.language.arrange(s, maps[s], prompt, steps) for s in self.language.places}
 
+    @torch.inference_mode()
+    def heads(self, image: np.ndarray, prompt: Prompt, answer: Answer) -> Mapping[str, Tensor]:
+        targets = torch.tensor(answer.token_ids, device=self._device)
+        with probing(self.sites, with_gradient=True) as probe:  # which keeps every head, here without a gradient
+            self._forward(self._pixels([image]), prompt, targets)
+        maps = {s: torch.stack([m[0] for m in layers]).float().cpu() for s, layers in probe.maps.items()}
+        steps = len(answer.token_ids)
+        return maps | {s: self.language.arrange(s, maps[s], prompt, steps) for s in self.language.places}
+
     # The parts of a forward pass
 
     @property

@@ -28,15 +28,17 @@ SMALL = 10**9  # bytes of weights that load in a second or so
 HELP = "The embedded model needs no download: load_model('tiny')."
 
 
-def load_model(name: str | None = None) -> Model:
+def load_model(name: str | None = None, *, device: str | None = None, dtype: str | None = None) -> Model:
     """Load a model.
 
     Args:
         name: ``"tiny"``, the embedded BLIP-2; ``"mock"``, made-up numbers; a folder in Hugging Face format; or a hub id, such
             as ``"Salesforce/blip2-flan-t5-xl"``. Left out: what the environment asks for (`stcg_nb.settings`), else
             ``"tiny"``.
+        device, dtype: Where and in what to compute, as in `stcg_nb.settings`; left out: what the environment asks for.
 
     Raises:
+        InputError: For a device or number format that does not exist.
         ModelError: If there is no such checkpoint, it cannot be reached, its weights are incomplete or not in safetensors,
             or it is no BLIP-2 with a T5 language model. Never another model instead.
 
@@ -44,6 +46,9 @@ def load_model(name: str | None = None) -> Model:
     True
     """
     settings = Settings()
+    settings = Settings(
+        **{**settings.model_dump(), **{k: v for k, v in (("device", device), ("dtype", dtype)) if v is not None}}
+    )
     name = settings.model_name if name is None else str(name)
     if name == "mock":
         return Mock()

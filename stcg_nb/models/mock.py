@@ -117,6 +117,10 @@ class Mock:
         ).float()
         return {s: m * weigh for s, m in maps.items()}
 
+    def heads(self, image: np.ndarray, prompt: Prompt, answer: Answer) -> Mapping[str, Tensor]:
+        maps = self.trace([image], prompt, answer, capture=SITES).attention
+        return {s: torch.stack(_two_heads(m[0]), 1) for s, m in maps.items()}
+
     def _sizes(self, prompt: Prompt) -> dict[str, int]:
         sizes = {"word": len(prompt.words), "query": self.n_queries, "patch": self.grid[0] * self.grid[1]}
         return {**sizes, "step": len(STEPS)}
@@ -177,6 +181,13 @@ class Mock:
             logits[..., : self.n_queries] -= 1e9 * cuts.get("step_query", none)
             logits[..., self.n_queries :] -= 1e9 * ((words == 0) | cuts.get("step_word", none))
         return torch.from_numpy(logits).softmax(-1).float()
+
+
+def _two_heads(attention: Tensor) -> list[Tensor]:
+    """Two maps ``[..., query, key]`` whose rows sum to one and whose mean is the map: each prefers the keys that the other does not."""
+    taste = torch.cos(torch.arange(attention.shape[-1], dtype=attention.dtype))
+    tilt = (taste - (attention * taste).sum(-1, keepdim=True)) / 2
+    return [attention * (1 + tilt), attention * (1 - tilt)]
 
 
 def _grey(image: np.ndarray) -> np.ndarray:
