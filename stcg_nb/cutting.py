@@ -5,13 +5,15 @@ has it, so that its share of attention goes to what is left; everything else run
 from image and question to an answer token, named with the end that attends first:
 
 ``word_query``
-    In the language model's encoder, a word's tokens cannot attend to a query token.
+    In the language model (its encoder, where it has one), a word's tokens cannot attend to a query token.
 ``query_region``
     In the Q-Former's cross-attention, a query token cannot attend to a region's patches. A patch belongs to the region that
     covers most of it; the vision model has still seen it.
 ``step_word``, ``step_query``
     In the decoder, the position that predicts a step's token cannot attend to a word or to a query token. A later step
     may still lose by it, through the decoder's own attention to that position; an earlier one never does.
+
+Where the language model reads patches (LLaVA), ``word_region`` and ``step_region`` take the place of those with query tokens.
 
 The effect of an edge on a step is v with every edge less v without this one, v being the log-odds of the answer's token in
 nats: positive where the edge supports the token. The answer is teacher-forced, and the vision model runs once for all edges.
@@ -35,7 +37,12 @@ from stcg_nb.models import Answer, Model, Prompt, Trace, load_model
 from stcg_nb.progress import progress
 from stcg_nb.regions import Regions, make_regions
 
-KINDS = ("word_query", "query_region", "step_word", "step_query")
+KINDS = (
+    "word_query",
+    "query_region",
+    "step_word",
+    "step_query",
+)  # of a model with query tokens; `kinds` says any model's
 CHUNK = 64
 
 
@@ -65,6 +72,15 @@ class Cut:
         return self.v_before - self.v_after
 
 
+def kinds(model: Model) -> tuple[str, ...]:
+    """The kinds of edges that can be cut in a model.
+
+    >>> kinds(load_model("mock")) == KINDS
+    True
+    """
+    return tuple(edge.replace("patch", "region") for edge in model.edges)
+
+
 def cut_effects(
     model: str | Model,
     image: str | PathLike[str] | np.ndarray | Any,
@@ -80,13 +96,13 @@ def cut_effects(
         model: A loaded model, or a name for `load_model`.
         image: A path, a PIL image, or an array ``[height, width, 3]``.
         question: In words.
-        kind: One of `KINDS`.
+        kind: One of the model's `kinds`.
         answer: The answer whose tokens are scored; the model's own if left out.
         regions: ``"slic"``, ``"slic:30"``, ``"grid"``, ``"grid:8x8"`` or `Regions` of your own.
 
     Returns:
         Nats, float64 ``[step, word, query]``, ``[step, query, region]``, ``[step, from_step, word]`` or
-        ``[step, from_step, query]``: the loss of a step's token when an edge is cut, here at `from_step`.
+        ``[step, from_step, query]`` (or region for query): the loss of a step's token when an edge is cut, here at `from_step`.
 
     Raises:
         InputError: For another kind, or an image, question, answer or regions that cannot be used.
@@ -96,9 +112,9 @@ def cut_effects(
     >>> dict(effects.sizes)
     {'step': 3, 'from_step': 3, 'word': 3}
     """
-    if kind not in KINDS:
-        raise InputError(f"{kind!r} is no kind of edge; valid are {', '.join(KINDS)}.")
     case = _Case.read(model, image, question, answer, regions)
+    if kind not in kinds(case.model):
+        raise InputError(f"{kind!r} is no kind of edge; valid are {', '.join(kinds(case.model))}.")
     ends = case.ends(kind)
     n_edges = ends[0] * ends[1]
     whole = case.trace(1, {}).v[0]
@@ -227,17 +243,20 @@ class _Case:
         ]
         nodes = sorted(((m[1], int(m[2])) for m in found if m), key=lambda node: list(self.sizes).index(node[0]))
         kind = "_".join(name for name, _ in nodes)
-        if len(found) != 2 or kind not in KINDS or any(i >= self.sizes[name] for name, i in nodes):
-            there = ", ".join(f"{name}:0 to {name}:{n - 1}" for name, n in self.sizes.items())
-            raise InputError(f"{edge!r} is no edge; valid are pairs of {', '.join(KINDS)} among {there}.")
+        valid = kinds(self.model)
+        if len(found) != 2 or kind not in valid or any(i >= self.sizes[name] for name, i in nodes):
+            ends = {end for known in valid for end in known.split("_")}
+            there = ", ".join(f"{name}:0 to {name}:{n - 1}" for name, n in self.sizes.items() if name in ends)
+            raise InputError(f"{edge!r} is no edge; valid are pairs of {', '.join(valid)} among {there}.")
         return kind, (nodes[0][1], nodes[1][1])
 
     def cuts(self, masks: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Masks ``[row, end, end]`` by kind as a model takes them: with patches for regions."""
-        cuts = dict(masks)
-        if "query_region" in cuts:
-            cuts["query_patch"] = cuts.pop("query_region")[..., self.parts.patch_owner(*self.model.grid)]
-        return cuts
+        owner = self.parts.patch_owner(*self.model.grid, self.model.view(*self.picture.shape[:2]))
+        return {
+            kind.replace("region", "patch"): mask[..., owner] if kind.endswith("region") else mask
+            for kind, mask in masks.items()
+        }
 
     def trace(self, n_rows: int, masks: dict[str, np.ndarray]) -> Trace:
         index = np.zeros(n_rows, dtype=int)

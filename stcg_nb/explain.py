@@ -188,7 +188,7 @@ def _working_copy(picture: np.ndarray, regions: Regions) -> tuple[np.ndarray, Re
 
 def _gather(alignment: Alignment, parts: Regions, model: Model) -> Alignment:
     """The same links with regions in place of patches: a region gathers its share of each patch."""
-    share = parts.patch_weights(*model.grid).T
+    share = parts.patch_weights(*model.grid, model.view(*parts.labels.shape)).T
     return Alignment(alignment.word_patch @ share, alignment.step_patch @ share, alignment.step_word)
 
 

@@ -7,8 +7,9 @@ asked, so each has a name and results of two are never mixed:
 ``"median"``, ``"mean"``, ``"blur"``, ``"inpaint"``
     The region is filled (`stcg_nb.fills`) and the model looks at that picture: what would it say if this were not there?
 ``"cut"``
-    The Q-Former cannot attend to the region's patches, though the vision model has seen them: does what it said come
-    through there? The vision model runs once for all masks. A patch belongs to the region that covers most of it.
+    The Q-Former (or the language model, where that reads patches) cannot attend to the region's patches, though the vision
+    model has seen them: does what it said come through there? The vision model runs once for all masks. A patch belongs to
+    the region that covers most of it.
 
 Masks that agree on the regions share one encoding of the image.
 """
@@ -78,7 +79,7 @@ class Game:
     @cached_property
     def _owner(self) -> np.ndarray:
         """The region of each patch, ``[patch]``."""
-        return self.regions.patch_owner(*self.model.grid)
+        return self.regions.patch_owner(*self.model.grid, self.model.view(*self.image.shape[:2]))
 
     def __call__(self, masks: np.ndarray) -> np.ndarray:
         """Log-odds of each answer token in nats, float64 ``[mask, step]``, for masks bool ``[mask, player]``."""

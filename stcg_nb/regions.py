@@ -75,29 +75,32 @@ class Regions:
             centers.append((x0 + xs[nearest] + 0.5, y0 + ys[nearest] + 0.5))
         return np.array(centers)
 
-    def patch_weights(self, rows: int, cols: int) -> np.ndarray:
+    def patch_weights(self, rows: int, cols: int, view: tuple[int, int, int, int] | None = None) -> np.ndarray:
         """Share of each patch's area that lies in each region, float64 ``[region, patch]``; columns sum to one.
 
         Args:
-            rows, cols: The patch grid that is laid over the whole image; it need not divide its sides.
+            rows, cols: The patch grid that is laid over the image; it need not divide its sides.
+            view: The part of the image that it covers: x0, y0, x1, y1 in pixels, the latter two exclusive; all if left out.
 
         >>> Regions(np.array([[0, 0, 1]]), ("a", "b")).patch_weights(1, 2).round(3).tolist()
         [[1.0, 0.333], [0.0, 0.667]]
         """
-        y, row, tall = _pieces(self.labels.shape[0], rows)
-        x, col, wide = _pieces(self.labels.shape[1], cols)
+        x0, y0, x1, y1 = view or (0, 0, *self.labels.shape[::-1])
+        labels = self.labels[y0:y1, x0:x1]
+        y, row, tall = _pieces(labels.shape[0], rows)
+        x, col, wide = _pieces(labels.shape[1], cols)
         patch = row[:, None] * cols + col
-        index = self.labels[np.ix_(y, x)] * (rows * cols) + patch
+        index = labels[np.ix_(y, x)] * (rows * cols) + patch
         area = np.bincount(index.ravel(), np.outer(tall, wide).ravel(), minlength=self.n * rows * cols)
         return area.reshape(self.n, rows * cols)
 
-    def patch_owner(self, rows: int, cols: int) -> np.ndarray:
+    def patch_owner(self, rows: int, cols: int, view: tuple[int, int, int, int] | None = None) -> np.ndarray:
         """The region that covers most of each patch, int ``[patch]``; a region smaller than a patch may own none.
 
         >>> Regions(np.array([[0, 0, 1]]), ("a", "b")).patch_owner(1, 2).tolist()
         [0, 1]
         """
-        return self.patch_weights(rows, cols).argmax(0)
+        return self.patch_weights(rows, cols, view).argmax(0)
 
 
 def _pieces(pixels: int, cells: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -37,8 +37,10 @@ def attended(maps: Mapping[str, Tensor], model: Model, prompt: Prompt, regions: 
     rng = np.random.default_rng(seed)
     drawn = {site: m[rng.integers(len(m), size=(DRAWS, len(m)))] for site, m in maps.items()}
     samples = align("attention", drawn, model, prompt)
-    share = regions.patch_weights(*model.grid).T
-    area = np.bincount(regions.labels.ravel()) / regions.labels.size
+    x0, y0, x1, y1 = view = model.view(*regions.labels.shape)
+    share = regions.patch_weights(*model.grid, view).T
+    seen = regions.labels[y0:y1, x0:x1]
+    area = np.bincount(seen.ravel(), minlength=regions.n) / seen.size
 
     def above(weights: np.ndarray, fair: np.ndarray | float) -> np.ndarray:
         return np.percentile(normalised(weights), 2.5, axis=0) > fair

@@ -135,6 +135,8 @@ def save_family(folder: Path, family: str, language: str, *, strategy: str = "de
             model.language_projection.weight.normal_()
     with torch.no_grad():
         model.get_output_embeddings().weight.normal_(0, 0.5)
+    # Checkpoints bring penalties for their own way of answering, which is not greedy.
+    model.generation_config.update(repetition_penalty=1.5, no_repeat_ngram_size=2, num_beams=5)
     model.save_pretrained(folder, max_shard_size="40KB")
     assert len(list(folder.glob("*.safetensors"))) > 1
     processor.save_pretrained(folder)

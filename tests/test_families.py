@@ -13,9 +13,14 @@ import torch
 import transformers
 from small_families import PATCH, QUERIES, SIDE, save_family
 
+from stcg_nb.alignment import align
+from stcg_nb.cutting import cut_effects, kinds
+from stcg_nb.errors import InputError
+from stcg_nb.explain import explain
 from stcg_nb.models import load_model
 from stcg_nb.models.base import ENDS, Answer
 from stcg_nb.models.engine import MAX_NEW_TOKENS
+from stcg_nb.regions import make_regions
 
 QUESTION = "is the xylophone red?"
 WORDS = ("is", "the", "xylophone", "red")
@@ -216,8 +221,9 @@ def test_trace_is_the_librarys_forward_and_answer_its_generate(case, images):
     for image, said in zip(images, model.answer(images, prompt), strict=True):
         ends = plain.network.config.text_config.eos_token_id
         out = plain.network.generate(
-            **plain.batch(image), max_new_tokens=MAX_NEW_TOKENS, do_sample=False, num_beams=1, eos_token_id=ends
-        )[0].tolist()
+            **plain.batch(image), max_new_tokens=MAX_NEW_TOKENS, do_sample=False, num_beams=1, eos_token_id=ends,
+            repetition_penalty=1.0, no_repeat_ngram_size=0,
+        )[0].tolist()  # fmt: skip
         out = out[1:] if plain.t5 else out[-MAX_NEW_TOKENS:] if len(out) > MAX_NEW_TOKENS else out
         if plain.llava:
             out = out[plain.last + 1 :] if len(out) > plain.last + 1 else out
@@ -280,3 +286,126 @@ def test_absent_words_and_patches_and_cut_edges(case, images):
             expected = plain.value(image, answer, gone)
             np.testing.assert_allclose(v[row], expected, atol=2e-4, err_msg=str(list(run)))
             assert np.abs(expected - whole[row]).max() > 1e-3, "cuts without effect show nothing"
+
+
+@pytest.mark.parametrize("estimator", ["attention", "rollout", "gradient", "causal"])
+def test_explain_end_to_end(case, images, estimator):
+    model, _ = case
+    graph = explain(
+        images[0], QUESTION, model, estimator=estimator, regions="grid:2x2", perturbations=("center_mask",), masks=48,
+        absent="cut" if estimator == "gradient" else "median",
+    )  # fmt: skip
+    assert graph.words == WORDS
+    data = graph.data
+    assert np.isfinite(data["word_effect"]).all() and np.abs(data["word_effect"]).max() > 0
+    assert np.abs(data["region_effect"]).max() > 0
+    if estimator != "causal":
+        assert (data["word_region"] >= 0).all() and data["word_region"].sum() > 0
+        assert (data["step_region"].sum("region") > 0).all() and (data["step_word"].sum("word") > 0).all()
+    if estimator == "attention":
+        assert (data["step_region"].sum("region") <= 1 + 1e-6).all()
+        assert (data["step_word"].sum("word") <= 1 + 1e-6).all()
+
+
+def test_every_kind_of_edge_between_words_regions_and_steps(case, images):
+    """An edge cut on its own is the same edge cut patch by patch."""
+    model, plain = case
+    parts = make_regions(images[0], "grid:2x2")
+    answer = an_answer(model)
+    for kind in kinds(model):
+        if "query" in kind:
+            continue  # as in tests/test_cutting.py
+        effect = cut_effects(model, images[0], QUESTION, kind, answer=answer, regions=parts)
+        second = kind.split("_")[1]
+        size = 4 if second in ("word", "region") else 0
+        assert effect.shape[2] == size
+        owned = np.flatnonzero(parts.patch_owner(GRID, GRID) == 1)
+        ends = owned if second == "region" else [1]
+        gone = [e for j in ends for e in plain.removed(kind.replace("region", "patch"), 1, j)]
+        expected = plain.value(images[0], answer) - plain.value(images[0], answer, gone)
+        np.testing.assert_allclose(effect.values[:, 1, 1], expected, atol=4e-4)
+
+
+def test_alignment_where_links_are_known_by_hand(case):
+    """Attention that goes to one place at every layer leads there."""
+    model, _ = case
+    prompt = model.prompt(QUESTION)
+    n, text = model.n_queries, len(prompt.token_ids)
+    red = prompt.word_tokens[3]
+    first = (
+        n - PATCHES if model.edges[0] == "word_patch" else 1
+    )  # an image token, or the vision model's CLS before patches
+    maps = {}
+    if "qformer_cross" in model.sites:
+        maps["qformer_cross"] = one_hot(2, n, PATCHES + 1, 1 + 5)
+        length = n + len(prompt.query_text_ids)
+        maps["qformer_self"] = one_hot(4, length, length, 0)
+        target = 2
+    else:
+        target = first + 5
+    width = n + text
+    if "language" in model.sites:
+        joint = one_hot(3, width + 1, width + 1, n)
+        joint[:, [n + t for t in red]] = one_hot(3, len(red), width + 1, target)
+        joint[:, width - 1 :] = one_hot(3, 2, width + 1, n + red[0])
+        maps["language"] = joint
+    else:
+        maps["encoder"] = one_hot(2, width, width, n)
+        maps["encoder"][:, [n + t for t in red]] = one_hot(2, len(red), width, target)
+        maps["cross"], maps["decoder"] = one_hot(2, 2, width, n + red[0]), one_hot(2, 2, 2, 0)
+    got = align("attention", maps, model, prompt)
+    half = 0.5 if model.images.reads_question else 1  # the other reading of the word is the Q-Former's
+    expected = np.zeros(PATCHES)
+    expected[5] = half
+    np.testing.assert_allclose(
+        got.word_patch[3] - (0.5 * expected.astype(bool) if half < 1 else 0), expected, atol=1e-9
+    )
+    np.testing.assert_allclose(got.step_patch, np.tile(expected.astype(bool), (2, 1)), atol=1e-9)
+    np.testing.assert_allclose(got.step_word, np.tile([0, 0, 0, 1], (2, 1)), atol=1e-9)
+
+
+def one_hot(layers, rows, columns, at):
+    maps = torch.zeros(layers, rows, columns)
+    maps[..., at] = 1
+    return maps
+
+
+def test_the_vision_model_runs_once_for_an_image_and_image_tokens_follow_the_question(case, images):
+    model, plain = case
+    runs = []
+    tower = model.network.model.vision_tower if plain.llava else model.network.vision_model
+    hook = tower.register_forward_hook(lambda *_: runs.append(1))
+    model._cache.clear()
+    answer = an_answer(model)
+    try:
+        first = model.trace(images[:1], model.prompt(QUESTION), answer).v
+        other = model.trace(images[:1], model.prompt("what color is the car?"), answer).v
+        again = model.trace(images[:1], model.prompt(QUESTION), answer, keep_words=np.ones((3, 4), bool)).v
+        model.trace(images[:1], model.prompt(QUESTION), answer, keep_patches=np.ones((3, PATCHES), bool))
+    finally:
+        hook.remove()
+    assert len(runs) == 1
+    assert np.abs(first - other).max() > 1e-3
+    np.testing.assert_allclose(again, np.tile(first, (3, 1)), atol=1e-4)
+    model._cache.clear()
+    np.testing.assert_allclose(model.trace(images[:1], model.prompt(QUESTION), answer).v, first, atol=1e-5)
+
+
+def test_what_a_model_has_not_is_refused(case, images):
+    model, plain = case
+    prompt, answer = model.prompt(QUESTION), an_answer(model)
+    missing = "encoder" if "language" in model.sites else "language"
+    with pytest.raises(InputError, match=f"'{missing}' is no attention site of this model; valid are vit"):
+        model.trace(images, prompt, answer, capture=[missing])
+    kind = "query_patch" if plain.llava else "step_patch"
+    with pytest.raises(InputError, match=f"'{kind}' is no kind of edge that can be cut; valid are word_"):
+        model.trace(images, prompt, answer, cuts={kind: np.zeros((1, 3, PATCHES), bool)})
+
+
+def test_penalties_of_a_checkpoint_do_not_make_greedy_answers_less_greedy(case, images):
+    model, _ = case
+    prompt = model.prompt(QUESTION)
+    for image in images:
+        said = model.answer([image], prompt)[0]
+        trace = model.trace([image], prompt, said)
+        assert not trace.flipped[0]
