@@ -70,12 +70,26 @@ def cluster_bootstrap(values: np.ndarray, clusters: np.ndarray, n: int = 2000, s
     if len(values) == 0:
         return Estimate(math.nan, math.nan, math.nan, 0)
     value = float(values.mean())
+    if (clusters == clusters[0]).all():
+        return Estimate(value, math.nan, math.nan, len(values))
+    low, high = np.percentile(bootstrap_means(values, clusters, n, seed), [2.5, 97.5])
+    return Estimate(value, float(low), float(high), len(values))
+
+
+def bootstrap_means(values: np.ndarray, clusters: np.ndarray, n: int = 2000, seed: int = 0) -> np.ndarray:
+    """The means of n bootstrap samples, clustered by image, ``[draw]``.
+
+    Args:
+        values: ``[question]``, finite, at least one.
+        clusters: Which image each is about, ``[question]``: any labels.
+        n, seed: As in `cluster_bootstrap`.
+
+    >>> sorted(set(bootstrap_means(np.array([0.0, 1.0]), np.array(["a", "b"])).tolist()))
+    [0.0, 0.5, 1.0]
+    """
     _, image = np.unique(clusters, return_inverse=True)
     size = np.bincount(image)
-    if len(size) == 1:
-        return Estimate(value, math.nan, math.nan, len(values))
     # How often each image is drawn is all that a draw's mean depends on.
     drawn = np.random.default_rng(seed).multinomial(len(size), np.full(len(size), 1 / len(size)), size=n)
-    means = (drawn @ np.bincount(image, values)) / (drawn @ size)
-    low, high = np.percentile(means, [2.5, 97.5])
-    return Estimate(value, float(low), float(high), len(values))
+    means: np.ndarray = (drawn @ np.bincount(image, values)) / (drawn @ size)
+    return means
