@@ -101,10 +101,15 @@ def easy_vqa_test() -> Iterator[Item]:
     for text, answer, number in zip(texts, answers, numbers, strict=True):
         if number not in images:
             images[number] = read_image(paths[number])
-        yield Item(images[number], text, answer, _easy_vqa_kind(text, answer))
+        yield Item(images[number], text, answer, easy_vqa_kind(text, answer))
 
 
-def _easy_vqa_kind(question: str, answer: str) -> str:
+def easy_vqa_kind(question: str, answer: str) -> str:
+    """The kind of one of easy-VQA's questions: "yes/no", "color" or "shape".
+
+    >>> easy_vqa_kind("what color is the shape?", "red")
+    'color'
+    """
     if answer in ("yes", "no"):
         return "yes/no"
     return "color" if re.search(r"\bcolou?r\b", question) else "shape"

@@ -68,7 +68,23 @@ def read_image(source: str | PathLike[str] | Image.Image | np.ndarray) -> np.nda
         return _from_pil(_open(file, label), label)
 
 
-def _open(file: io.BufferedReader, label: str) -> Image.Image:
+def read_bytes(data: bytes, label: str) -> np.ndarray:
+    """A picture from the bytes of its file, as `read_image` reads it.
+
+    Args:
+        data: The whole file.
+        label: What errors call it.
+
+    Raises:
+        InputError: As `read_image`.
+
+    >>> read_bytes(to_png(np.zeros((8, 9, 3), np.uint8)), "The cell").shape
+    (8, 9, 3)
+    """
+    return _from_pil(_open(io.BytesIO(data), label), label)
+
+
+def _open(file: io.BufferedReader | io.BytesIO, label: str) -> Image.Image:
     """The image behind a file, its header read and its pixels not."""
     try:
         with warnings.catch_warnings():
