@@ -84,7 +84,8 @@ def measure_card(
         partial: A file that keeps what is measured, question by question; a run that is stopped goes on from it.
 
     Returns:
-        For each of `KEYS` value, low, high (95 %, clustered by image) and n; besides, what it was measured on.
+        For each of `KEYS` value, low, high (95 %, clustered by image) and n; besides, what it was measured on, and in
+        ``questions`` the measures of each.
 
     Raises:
         InputError: For n below 2, a negative seed, too few masks, a partial file of another run, a model without weights or
@@ -115,7 +116,8 @@ def measure_card(
     def column(key: str) -> np.ndarray:
         return np.array([np.nan if r[key] is None else r[key] for r in records], dtype=float)
 
-    return {**head, "n": n, **{key: cluster_bootstrap(column(key), images).as_dict() for key in KEYS}}
+    measured = {key: cluster_bootstrap(column(key), images).as_dict() for key in KEYS}
+    return {**head, "n": n, **measured, "questions": records}
 
 
 def measure_question(model: Engine, shuffled: Engine, scene: Scene, question: Question, masks: int) -> Record:
@@ -211,7 +213,8 @@ def _attention(model: Engine, game: Game) -> np.ndarray:
     """Raw attention from each step to words and regions, ``[step, player]``."""
     maps = model.trace([game.image], game.prompt, game.answer, capture=needed_sites("attention", model.sites)).attention
     found = align("attention", {site: m[0] for site, m in maps.items()}, model, game.prompt)
-    return np.concatenate([found.step_word, found.step_patch @ game.regions.patch_weights(*model.grid).T], axis=1)
+    share = game.regions.patch_weights(*model.grid, model.view(*game.image.shape[:2])).T
+    return np.concatenate([found.step_word, found.step_patch @ share], axis=1)
 
 
 def _overlap(a: Causes, b: Causes) -> float:
