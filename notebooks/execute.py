@@ -15,6 +15,8 @@ import jupytext
 import nbformat
 from nbclient import NotebookClient
 
+from stcg_nb.runs import drop_widgets
+
 HERE = Path(__file__).parent
 SCRIPTS = HERE / "scripts"
 
@@ -30,17 +32,14 @@ def execute(script: Path) -> Path:
         resources={"metadata": {"path": str(HERE)}},
     )  # fmt: skip
     client.execute()
+    drop_widgets(book)
     for cell in book.cells:
         if cell.cell_type == "code":
-            cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr" and not _widget(output)]
+            cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
     book.metadata["language_info"] = {"name": "python", "file_extension": ".py"}
     target = HERE / f"{script.stem}.ipynb"
     nbformat.write(book, target)
     return target
-
-
-def _widget(output: nbformat.NotebookNode) -> bool:
-    return "application/vnd.jupyter.widget-view+json" in output.get("data", {})
 
 
 def main() -> None:

@@ -1,0 +1,109 @@
+"""The lines of code, and the parameters of the notebook, that make what a state shows.
+
+The code calls the package alone and no widgets. A test runs it and compares with what the panels hold.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+from dataclasses import asdict
+from typing import Any
+
+from stcg_nb.sources import unperturbed
+from stcg_nb.widgets.state import State
+
+NOTEBOOK = "notebooks/00_explore.ipynb"
+
+
+def code(state: State) -> str:
+    """Python that makes the same: ``stcg``, ``svg``, and where links are cut ``without``.
+
+    >>> print(code(State(model="mock", boxes=((0, 0, 64, 64),)))[:31])
+    from stcg_nb import explain, lo
+    """
+    imports = {
+        "stcg_nb": ["explain", "load_model"],
+        "stcg_nb.sources": ["open_image"],
+        "stcg_nb.drawing": ["graph_svg"],
+    }
+    loading = _arguments(repr(state.model), device=_unless(state.device, "auto"), dtype=_unless(state.dtype, "auto"))
+    lines = [f"model = load_model({loading})", f"image = open_image({state.image!r})"]
+    if state.boxes:
+        imports["stcg_nb.regions"] = ["box_regions"]
+        lines.append(f"regions = box_regions(image, {box_names(state)!r})")
+    elif (source := unperturbed(state.image)) != state.image:
+        imports["stcg_nb.regions"] = ["make_regions"]
+        lines.append(f"regions = make_regions(open_image({source!r}), {state.regions!r})")
+    else:
+        lines.append(f"regions = {state.regions!r}")
+    lines += [
+        f"question = {state.question!r}",
+        "stcg = explain(",
+        "    image, question, model,",
+        f"    estimator={state.estimator!r}, regions=regions, masks={state.masks!r}, absent={state.absent!r},",
+        f"    perturbations={list(state.perturbations)!r}, strength={state.strength!r}, seed={state.seed!r},",
+        ")",
+        "print(stcg.answer)",
+    ]
+    if state.site is not None:
+        imports["stcg_nb.heads"] = ["head_alignment", "of_head"]
+        lines += [
+            f"heads = head_alignment(image, question, model, {state.site!r}, regions=regions)",
+            f"stcg = of_head(stcg, heads, layer={state.layer!r}, head={state.head!r})",
+        ]
+    shown = _arguments(
+        "stcg", links=repr(state.links), top=repr(state.top), step=repr(state.step), beyond=repr(state.beyond),
+        node=repr(state.picked), cuts=_unless(list(state.cuts), []),
+    )  # fmt: skip
+    lines.append(f"svg = graph_svg({shown})")
+    if state.cuts:
+        imports["stcg_nb.cutting"] = ["cut"]
+        imports["stcg_nb.links"] = ["cut_edges"]
+        lines += [
+            f"edges = cut_edges({list(state.cuts)!r}, model)",
+            "without = cut(model, image, question, edges, regions=regions)",
+            "print(without.new_answer.text, without.effect)",
+        ]
+    head = [f"from {module} import {', '.join(names)}" for module, names in sorted(imports.items())]
+    return "\n".join([*head, "", *lines]) + "\n"
+
+
+def parameters(state: State) -> dict[str, Any]:
+    """The parameters of the notebook that make the same; those that have their default are left out."""
+    default = asdict(State())
+    plain: dict[str, Any] = json.loads(state.to_json())
+    return {name: value for name, value in plain.items() if value != json.loads(json.dumps(default[name]))}
+
+
+def command(state: State) -> str:
+    """The command that runs the notebook with these parameters.
+
+    >>> command(State(step=1))
+    'stcg run notebooks/00_explore.ipynb -p step 1'
+    """
+    parts = []
+    for name, value in parameters(state).items():
+        text = value if isinstance(value, str) and not _reads_as_json(value) else json.dumps(value, ensure_ascii=False)
+        parts.append(f" -p {name} {shlex.quote(text)}")
+    return f"stcg run {NOTEBOOK}{''.join(parts)}"
+
+
+def box_names(state: State) -> dict[str, tuple[int, int, int, int]]:
+    """The drawn boxes with names, as `stcg_nb.regions.box_regions` takes them."""
+    return {f"b{i}": box for i, box in enumerate(state.boxes)}
+
+
+def _reads_as_json(text: str) -> bool:
+    """Whether the command line would take a text for something else."""
+    from stcg_nb.cli import read_value
+
+    return read_value(text) != text
+
+
+def _unless(value: Any, default: Any) -> str | None:
+    return None if value == default else repr(value)
+
+
+def _arguments(first: str, **named: str | None) -> str:
+    return ", ".join([first, *(f"{name}={value}" for name, value in named.items() if value is not None)])

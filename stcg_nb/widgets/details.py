@@ -1,0 +1,97 @@
+"""What there is to know of a chosen node or link, as a table; and what can be chosen."""
+
+from __future__ import annotations
+
+import math
+
+from stcg_nb.drawing import ends, link_name
+from stcg_nb.graph import STCG, Edge
+from stcg_nb.sheet import View, choose, node_labels, surely_beyond, touches
+from stcg_nb.widgets.panel import table, text
+
+ROWS = 12
+LISTED = 300
+KINDS = {"word": "word", "region": "region", "step": "token"}
+SIGN = {"confirmed": "✓", "spurious": "✗", "hidden": "◌", "none": "·"}
+
+
+def node_choices(stcg: STCG) -> list[tuple[str, str]]:
+    """Label and name of every node."""
+    return [(_said(node, label), node) for node, label in node_labels(stcg).items()]
+
+
+def link_choices(stcg: STCG, view: View | None = None) -> list[tuple[str, str]]:
+    """Label and name of the links of a view, strongest first; of every link without one."""
+    labels = node_labels(stcg)
+    edges = stcg.edges() if view is None else choose(stcg, view).drawn[:LISTED]
+    return [
+        (f"{_said(e.source, labels[e.source])} → {_said(e.target, labels[e.target])}: {e.weight:+.2g}", link_name(e))
+        for e in edges
+        if e.kind != "temporal"
+    ]
+
+
+def details(stcg: STCG, view: View, picked: str | None) -> str:
+    """HTML about what is chosen: a node's numbers and its strongest links, or a link's weights of each kind."""
+    if picked is None:
+        return "<span style='color:#555;font-size:12px'>Click a word, a region, a token or the dot of a link.</span>"
+    return _of_link(stcg, picked) if ">" in picked else _of_node(stcg, view, picked)
+
+
+def _of_node(stcg: STCG, view: View, node: str) -> str:
+    labels = node_labels(stcg)
+    kind, i = node.split(":")
+    lines = [f"<b>{text(_said(node, labels[node]))}</b>"]
+    if kind == "step":
+        at = stcg.data.isel(step=int(i))
+        numbers = [("p", "p", ""), ("log-odds", "v", " nats"), ("lost without the picture", "visual_reliance", " nats"),
+                   ("spread of its links", "entropy", " nats"), ("moved since the last token", "js_previous", " (0–1)")]  # fmt: skip
+        lines += [
+            f"{name}: {value:.2f}{unit}" for name, key, unit in numbers if not math.isnan(value := float(at[key]))
+        ]
+    if kind == "region":
+        x0, y0, x1, y1 = stcg.data["region_box"].values[int(i)].tolist()
+        lines.append(f"pixels {x0} to {x1 - 1} across, {y0} to {y1 - 1} down")
+    edges = [
+        e
+        for e in stcg.edges()
+        if e.kind == view.links and touches(e, node) and e.weight and (view.step is None or e.step in (None, view.step))
+    ]
+    edges.sort(key=lambda e: (not surely_beyond(e), -abs(e.weight)))
+    rows = []
+    for e in edges[:ROWS]:
+        others = [n for n in (e.source, e.target) if n != node]
+        other = " and ".join(_said(n, labels[n]) for n in others)
+        at_step = f" at {stcg.steps[e.step]}" if e.kind == "interaction" and e.step is not None else ""
+        rows.append((other + at_step, *_numbers(e)))
+    if not rows:
+        return "<br>".join([*lines, "<span style='color:#555'>No links of this kind.</span>"])
+    more = f"<br><span style='color:#555'>and {len(edges) - ROWS} weaker ones</span>" if len(edges) > ROWS else ""
+    unit = "alignment" if view.links == "alignment" else "nats"
+    return "<br>".join(lines) + table(("with", unit, "95 % interval", "verdict"), rows) + more
+
+
+def _of_link(stcg: STCG, name: str) -> str:
+    labels = node_labels(stcg)
+    parts = ends(name)
+    found = [
+        e for e in stcg.edges() if link_name(e) == name or ([e.source, e.target] == parts and e.kind != "interaction")
+    ]
+    rows = [(_KIND_SAID[e.kind], *_numbers(e)) for e in found if e.kind in _KIND_SAID]
+    title = " → ".join(text(_said(n, labels[n])) for n in parts)
+    return f"<b>{title}</b>{table(('', 'weight', '95 % interval', 'verdict'), rows)}"
+
+
+_KIND_SAID = {"counterfactual": "lost without it (nats)", "alignment": "linked", "interaction": "together (nats)"}
+
+
+def _numbers(edge: Edge) -> tuple[str, str, str]:
+    exact = edge.low is None or edge.high is None
+    span = "–" if exact else "exact" if edge.low == edge.high else f"{edge.low:+.2f} to {edge.high:+.2f}"
+    verdict = f"{SIGN[edge.verdict]} {edge.verdict}" if edge.verdict else "–"
+    return f"{edge.weight:+.3g}", span, verdict
+
+
+def _said(node: str, label: str) -> str:
+    short = label if len(label) <= 24 else label[:23] + "…"
+    return f"{KINDS[node.split(':')[0]]} {short}"

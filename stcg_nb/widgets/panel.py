@@ -1,0 +1,165 @@
+"""What all panels share: how they are shown with and without somebody to click on them, what they say while they work, and how
+long text and errors look.
+
+A panel shows itself as live widgets and as a static picture or table of the same (`Panel.static`), so that a notebook run by
+papermill, or opened without a kernel, still says what was found. All text from outside goes through `text`.
+"""
+
+from __future__ import annotations
+
+import html
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import ipywidgets as w
+
+from stcg_nb.widgets.session import Session
+from stcg_nb.widgets.worker import Job
+
+VIEW = "application/vnd.jupyter.widget-view+json"
+WIDE = {"description_width": "110px"}
+
+
+class Panel:
+    """One panel. It is made once for each session: showing it again shows the same one.
+
+    Args:
+        session: Whose it is.
+
+    Attributes:
+        widget: The live panel.
+        busy: What is under way.
+    """
+
+    widget: w.Widget
+    title = ""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.busy = Busy()
+
+    def static(self) -> dict[str, str]:
+        """The same without widgets, by MIME type."""
+        raise NotImplementedError
+
+    def framed(self, *rows: w.Widget) -> w.VBox:
+        """The rows under the panel's title."""
+        heading = w.HTML(f"<b style='font-size:15px'>{self.title}</b>")
+        return w.VBox([heading, self.busy.widget, *rows], layout=w.Layout(max_width="1100px", padding="4px 0"))
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+        if "google.colab" in sys.modules:  # Colab shows widgets from outside only when asked to
+            from google.colab import output  # type: ignore[import-not-found]
+
+            output.enable_custom_widget_manager()
+        view = {"version_major": 2, "version_minor": 0, "model_id": self.widget.model_id}
+        return {"text/plain": f"<{type(self).__name__}>", **self.static(), VIEW: view}
+
+
+class Busy:
+    """A progress bar with a button that stops the work, and the sentence of an error."""
+
+    def __init__(self) -> None:
+        self._bar = w.FloatProgress(0, min=0, max=1, layout=w.Layout(width="220px"))
+        self._what = w.HTML()
+        self._cancel = w.Button(description="Cancel", icon="stop", layout=w.Layout(width="90px"))
+        self._row = w.HBox([self._bar, self._cancel, self._what], layout=w.Layout(display="none"))
+        self._note = w.HTML()
+        self._job: Job | None = None
+        self._latest = 0
+        self._cancel.on_click(lambda _: self.stop())
+        self.widget = w.VBox([self._row, self._note])
+
+    def start(
+        self, run: Callable[[Callable[[Job, str, Any], None]], Job], what: str, done: Callable[[Any], None]
+    ) -> None:
+        """Start a job and show how it goes.
+
+        Args:
+            run: Starts it, given whom to tell.
+            what: What is being done, in a word or two.
+            done: Called with its result.
+        """
+        self._latest += 1
+        this = self._latest
+        self._note.value = ""
+        self._bar.value, self._what.value = 0, f"{what} …"
+        self._row.layout.display = None
+
+        def told(job: Job, event: str, value: Any) -> None:
+            if this != self._latest:  # a later start stopped it
+                return
+            if event == "progress":
+                part, so_far, total = value
+                self._bar.value = so_far / total if total else 0
+                self._what.value = f"{what}: {text(part)}, {so_far:.0f} of {total:.0f}"
+                return
+            self._row.layout.display = "none"
+            if event == "done":
+                done(value)
+            elif event == "failed":
+                self.say(value, error=True)
+            else:
+                self.say("Stopped.")
+
+        self._job = run(told)
+
+    def stop(self) -> None:
+        """Stop what is under way."""
+        if self._job is not None:
+            self._job.stop()
+
+    @property
+    def running(self) -> bool:
+        return self._job is not None and not self._job.ended
+
+    def say(self, sentence: str, *, error: bool = False) -> None:
+        """Show a sentence below the panel; an empty one clears it."""
+        style = "color:#a33a00;font-weight:bold" if error else "color:#555"
+        role = "alert" if error else "status"
+        self._note.value = f"<span role='{role}' style='{style}'>{text(sentence)}</span>" if sentence else ""
+
+
+def text(value: object) -> str:
+    """Text as text in HTML.
+
+    >>> text("<b>")
+    '&lt;b&gt;'
+    """
+    return html.escape(str(value))
+
+
+def table(heads: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """An HTML table of escaped texts; numbers to the right."""
+    cell = "padding:2px 10px;border-bottom:1px solid #ddd;text-align:{}"
+    sides = ["left" if not rows or not _number(rows[0][i]) else "right" for i in range(len(heads))]
+    head = "".join(f"<th style='{cell.format(s)}'>{text(h)}</th>" for h, s in zip(heads, sides, strict=True))
+    body = "".join(
+        "<tr>"
+        + "".join(f"<td style='{cell.format(s)}'>{text(c)}</td>" for c, s in zip(row, sides, strict=True))
+        + "</tr>"
+        for row in rows
+    )
+    return f"<table style='border-collapse:collapse;font-size:13px;line-height:1.4'><tr>{head}</tr>{body}</table>"
+
+
+def _number(cell: object) -> bool:
+    return str(cell)[:1] in "+-−0123456789"
+
+
+def size(bytes_: float) -> str:
+    """
+    >>> size(5_500_000)
+    '5.5 MB'
+    """
+    for unit in ("bytes", "kB", "MB"):
+        if bytes_ < 1000:
+            return f"{bytes_:.3g} {unit}"
+        bytes_ /= 1000
+    return f"{bytes_:.3g} GB"
+
+
+def section(title: str, *rows: w.Widget) -> w.VBox:
+    """Some controls under a small heading."""
+    return w.VBox([w.HTML(f"<span style='color:#555;font-size:12px'>{text(title)}</span>"), *rows])

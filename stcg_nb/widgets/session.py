@@ -1,0 +1,303 @@
+"""What the panels of a notebook share: the choices, the loaded model, and the explanations so far; nothing is computed twice.
+
+Panels change the state through `Session.choose` and hear of changes through `Session.on`. Work is asked for by `Session.load`,
+`Session.ask`, `Session.explain` and so on: each looks first whether its result is there.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from stcg_nb import explain, load_model
+from stcg_nb.cutting import Cut, cut
+from stcg_nb.drawing import Drawing
+from stcg_nb.graph import STCG
+from stcg_nb.heads import head_alignment
+from stcg_nb.links import cut_edges
+from stcg_nb.models import Answer, Model
+from stcg_nb.regions import Regions, box_regions, make_regions
+from stcg_nb.sensitivity import Sensitivity, sensitivities
+from stcg_nb.settings import Settings
+from stcg_nb.sources import open_image, suggestions, unperturbed
+from stcg_nb.widgets.code import box_names
+from stcg_nb.widgets.state import State
+from stcg_nb.widgets.worker import Job, Worker
+
+KEPT = 12  # explanations
+PARTS = {"regions", "boxes"}
+WHOLE = {"model", "device", "dtype", "image", "question", *PARTS}  # another of these is another graph
+Told = Callable[[Job, str, Any], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Explanation:
+    """A finished explanation, and the choices that made it."""
+
+    state: State
+    stcg: STCG
+
+    @property
+    def label(self) -> str:
+        """For lists."""
+        s = self.state
+        drawn = f", {len(s.boxes)} drawn regions" if s.boxes else ""
+        return f"{_short(self.stcg.question, 48)} → {_short(self.stcg.answer, 24)} ({s.image}, {s.model}, {s.estimator}{drawn})"
+
+    @cached_property
+    def drawing(self) -> Drawing:
+        return Drawing(self.stcg)
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """An answer to the chosen question, with the probability of each token, ``[step]``."""
+
+    answer: Answer
+    p: np.ndarray
+
+
+class Session:
+    """The panels' common ground.
+
+    Args:
+        state: What is chosen to begin with.
+
+    Attributes:
+        state: What is chosen now.
+        explanations: The latest, oldest first, by what they depend on.
+    """
+
+    def __init__(self, state: State | None = None) -> None:
+        self.state = State() if state is None else state
+        self.worker = Worker()
+        self.panels: dict[str, Any] = {}
+        self.explanations: OrderedDict[str, Explanation] = OrderedDict()
+        self._heard: dict[str, list[Callable[[], None]]] = {}
+        self._models: OrderedDict[tuple[str, str, str], Model] = OrderedDict()
+        self._pictures: OrderedDict[str, np.ndarray] = OrderedDict()
+        self._results: OrderedDict[tuple[str, str], Any] = OrderedDict()
+
+    # What is chosen
+
+    def choose(self, **changes: Any) -> None:
+        """Change the state; whoever listens for ``"state"`` hears of it.
+
+        Raises:
+            InputError: For a value that cannot be.
+        """
+        new = State.from_parameters({**json.loads(self.state.to_json()), **changes})
+        moved = {name for name in WHOLE if getattr(new, name) != getattr(self.state, name)}
+        if moved:  # what was chosen in a graph belongs to that graph
+            new = new.but(
+                cuts=(),
+                picked=None,
+                **({} if moved <= PARTS else {"step": None, "site": None, "layer": None, "head": None}),
+            )
+        self.restore(new)
+
+    def restore(self, state: State) -> None:
+        """Take over a whole state."""
+        if state != self.state:
+            self.state = state
+            self.tell("state")
+
+    def on(self, event: str, heard: Callable[[], None]) -> None:
+        """Call a function at each ``"state"``, ``"model"`` or ``"explained"``."""
+        self._heard.setdefault(event, []).append(heard)
+
+    def tell(self, event: str) -> None:
+        for heard in self._heard.get(event, []):
+            heard()
+
+    def close(self) -> None:
+        """Stop all work."""
+        self.worker.close()
+
+    # What is there already
+
+    @property
+    def model(self) -> Model | None:
+        """The chosen model, if it is loaded."""
+        return self._models.get(self._model_key(self.state))
+
+    @property
+    def current(self) -> Explanation | None:
+        """The explanation of what is chosen, if there is one."""
+        return self.explanations.get(_key(self.state.explained()))
+
+    def picture(self, state: State | None = None) -> np.ndarray:
+        """The chosen picture, uint8 ``[height, width, 3]``; raises `InputError` if there is none."""
+        source = (state or self.state).image
+        if source not in self._pictures:
+            _keep(self._pictures, source, open_image(source), 4)
+        return self._pictures[source]
+
+    def suggestions(self) -> tuple[str, ...]:
+        """Questions that suit the chosen picture."""
+        return suggestions(self.state.image)
+
+    # Work
+
+    def load(self, told: Told, *, wait: bool | None = None) -> Job:
+        """Load the chosen model."""
+        state = self.state
+        return self.worker.run("load", lambda: self._loaded(state), self._then("model", told), wait=wait)
+
+    def ask(self, told: Told, *, wait: bool | None = None) -> Job:
+        """Answer the chosen question: `Asked`."""
+        state = self.state
+
+        def work() -> Asked:
+            model, picture = self._loaded(state), self.picture(state)
+            prompt = model.prompt(state.question)
+            answer = model.answer([picture], prompt)[0]
+            return Asked(answer, model.trace([picture], prompt, answer).p[0])
+
+        key = _key({k: state.explained()[k] for k in ("model", "device", "dtype", "image", "question")})
+        return self._once("ask", key, work, told, wait)
+
+    def explain(self, told: Told, *, state: State | None = None, wait: bool | None = None) -> Job:
+        """Explain the answer to what is chosen, or to other choices: `Explanation`."""
+        state = self.state if state is None else state
+        key = _key(state.explained())
+
+        def work() -> Explanation:
+            if key not in self.explanations:
+                model, picture = self._loaded(state), self.picture(state)
+                stcg = explain(
+                    picture, state.question, model, estimator=state.estimator, regions=regions_of(state, picture),
+                    perturbations=state.perturbations, strength=state.strength, seed=state.seed, masks=state.masks,
+                    absent=state.absent,
+                )  # fmt: skip
+                _keep(self.explanations, key, Explanation(state, stcg), KEPT)
+            return self.explanations[key]
+
+        return self.worker.run("explain", work, self._then("explained", told), wait=wait)
+
+    def perturbations(self, each: Callable[[Sensitivity], None], told: Told, *, wait: bool | None = None) -> Job:
+        """What each chosen perturbation does, told one by one to `each`, in the worker's thread; then all of them."""
+        state = self.state
+
+        def work() -> list[Sensitivity]:
+            found = []
+            picture = self.picture(state)
+            for one in sensitivities(
+                picture, state.question, self._loaded(state), perturbations=state.perturbations, strength=state.strength,
+                seed=state.seed, regions=regions_of(state, picture),
+            ):  # fmt: skip
+                found.append(one)
+                each(one)
+            return found
+
+        return self.worker.run("perturb", work, told, wait=wait)
+
+    def cut(self, told: Told, *, wait: bool | None = None) -> Job:
+        """What the answer becomes without the chosen links: `Cut`."""
+        state = self.state
+
+        def work() -> Cut:
+            model, picture = self._loaded(state), self.picture(state)
+            edges = cut_edges(state.cuts, model)
+            return cut(model, picture, state.question, edges, regions=regions_of(state, picture))
+
+        key = _key({**state.explained(), "cuts": state.cuts})
+        return self._once("cut", key, work, told, wait)
+
+    def heads(self, told: Told, *, wait: bool | None = None) -> Job:
+        """What each head links at the chosen site."""
+        state = self.state
+
+        def work() -> xr.Dataset:
+            model, picture = self._loaded(state), self.picture(state)
+            return head_alignment(picture, state.question, model, str(state.site), regions=regions_of(state, picture))
+
+        key = _key({**state.explained(), "site": state.site})
+        return self._once("heads", key, work, told, wait)
+
+    # How
+
+    def _loaded(self, state: State) -> Model:
+        key = self._model_key(state)
+        if key not in self._models:
+            self._models.clear()  # two large ones would not fit
+            self._models[key] = load_model(state.model, device=state.device, dtype=state.dtype)
+        return self._models[key]
+
+    def _model_key(self, state: State) -> tuple[str, str, str]:
+        return state.model, state.device, state.dtype
+
+    def _then(self, event: str, told: Told) -> Told:
+        """Tell everybody once it is done."""
+
+        def heard(job: Job, what: str, value: Any) -> None:
+            told(job, what, value)
+            if what == "done":
+                self.tell(event)
+
+        return heard
+
+    def _once(self, name: str, key: str, work: Callable[[], Any], told: Told, wait: bool | None) -> Job:
+        """A small piece of work whose results are kept."""
+
+        def look() -> Any:
+            if (name, key) not in self._results:
+                _keep(self._results, (name, key), work(), 64)
+            return self._results[name, key]
+
+        if (name, key) in self._results:
+            wait = True
+        return self.worker.run(name, look, told, wait=wait)
+
+
+def start(**choices: Any) -> Session:
+    """A session for the panels of a notebook.
+
+    Args:
+        choices: Of `State`; None stands for what the environment asks for (`stcg_nb.settings`), or else the default.
+
+    Raises:
+        InputError: For a choice that does not exist or cannot be.
+
+    >>> start(model="mock", image=None).state.model
+    'mock'
+    """
+    settings = Settings()
+    asked: dict[str, Any] = {
+        "model": settings.model_name, "device": settings.device, "dtype": settings.dtype, "seed": settings.seed,
+        **({"image": settings.image_path} if settings.image_path else {}),
+    }  # fmt: skip
+    chosen = {**asked, **{name: value for name, value in choices.items() if value is not None}}
+    if "question" not in chosen and chosen.get("image", "demo") != "demo":
+        chosen["question"] = suggestions(chosen["image"])[0]
+    return Session(State.from_parameters(chosen))
+
+
+def regions_of(state: State, picture: np.ndarray) -> str | Regions:
+    """The chosen regions, drawn or by name; of a perturbed picture those of the picture before, so that the two compare."""
+    if state.boxes:
+        return box_regions(picture, box_names(state))
+    source = unperturbed(state.image)
+    return state.regions if source == state.image else make_regions(open_image(source), state.regions)
+
+
+def _key(values: dict[str, Any]) -> str:
+    return json.dumps(values, sort_keys=True)
+
+
+def _keep(store: OrderedDict[Any, Any], key: Any, value: Any, most: int) -> None:
+    store[key] = value
+    while len(store) > most:
+        store.popitem(last=False)
+
+
+def _short(text: str, width: int) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= width else text[: width - 1] + "…"
