@@ -1,0 +1,118 @@
+"""Take what `stcg figures` made into the documents: docs/findings with numbers and pictures, and the table of README.md.
+
+    python docs/results.py FOLDER
+
+Nothing in them is typed by hand: all comes from the findings' JSON, and a test compares README.md with it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+
+from stcg_nb.findings import FAMILY, p_text
+from stcg_nb.reproduce import NOTEBOOKS
+
+HERE = Path(__file__).parent
+TARGET = HERE / "findings"
+README = HERE.parent / "README.md"
+START, END = "<!-- findings: made by docs/results.py -->", "<!-- end of findings -->"
+WIDTH = 660  # pixels of a picture
+
+Entry = Mapping[str, Any]
+
+
+def table(findings: Sequence[Entry]) -> str:
+    """The findings as a table in Markdown."""
+    rows = ["| | claim | effect, 95 % interval | n | p, corrected | verdict |", "|---|---|---|---|---|---|"]
+    for f in findings:
+        rows.append(
+            f"| {f['key']} | {f['claim']} | {_span(f)} | {f['n']} | {p_text(f['p_corrected'])} | **{f['verdict']}** |"
+        )
+    return "\n".join(rows)
+
+
+def section(findings: Sequence[Entry]) -> str:
+    """The part of README.md between the two marks."""
+    settings = findings[0]["settings"]
+    return (
+        f"{START}\n{table(findings)}\n\nModel `{settings['model']}`, weights {str(settings['model_revision'])[:12]}, "
+        f"seed {settings['seed']}; the effect is that of the comparison that decides.\n{END}"
+    )
+
+
+def page(findings: Sequence[Entry], pictures: Mapping[str, Sequence[str]]) -> str:
+    """docs/findings/README.md."""
+    parts = [
+        "# What the study finds\n",
+        "Made by `stcg figures` and `docs/results.py` from the notebooks; no number here is typed by hand. A claim holds if all its "
+        "comparisons do; p-values are corrected by Holm over all findings (`stcg_nb/findings.py`).\n",
+        table(findings) + "\n",
+        "![All findings](findings.png)\n",
+        "Distances are in half widths of the interval of the comparison that decides.\n",
+        "## The method\n\n![The method on one example](overview.png)\n\nMade by [the overview](../../notebooks/10_overview.ipynb).\n",
+    ]
+    for f in findings:
+        notebook = next(name for name, keys in NOTEBOOKS.items() if f["key"] in keys)
+        made_by = f"Made by [its notebook](../../notebooks/{notebook}.ipynb)."
+        parts.append(f"## {f['key']}: {f['claim']}\n\n**{f['verdict'].capitalize()}.** {made_by}\n")
+        parts.append("| comparison | mean, 95 % interval | claimed | n | p | verdict |\n|---|---|---|---|---|---|")
+        for c in f["comparisons"]:
+            parts.append(
+                f"| {c['what'].replace('|', chr(92) + '|')} | {_span(c)} {c['unit']} | {c['side']} {c['null']:g} | {c['n']} | "
+                f"{p_text(c['p'])} | {c['verdict']} |"
+            )
+        parts += ["", *(f"![{f['key']}]({name})\n" for name in pictures[f["key"]])]
+    return "\n".join(parts).rstrip() + "\n"
+
+
+def in_readme(text: str, findings: Sequence[Entry]) -> str:
+    """README.md with its part anew."""
+    before, rest = text.split(START)
+    return before + section(findings) + rest.split(END)[1]
+
+
+def _span(f: Entry) -> str:
+    low, high = f["low"], f["high"]
+    return f"{f['effect']:.2f}" + ("" if low is None else f" [{low:.2f}, {high:.2f}]")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("folder", type=Path, help="what `stcg figures --out FOLDER` made")
+    folder = parser.parse_args().folder
+    findings = json.loads((folder / "findings.json").read_text(encoding="utf-8"))
+    if [f["key"] for f in findings] != list(FAMILY):
+        raise SystemExit(f"{folder} does not hold all findings; a study of the mock cannot be taken.")
+    shutil.rmtree(TARGET, ignore_errors=True)
+    TARGET.mkdir()
+    shutil.copy(folder / "findings.json", TARGET)
+    shutil.copy(folder / "study.json", TARGET)
+    pictures: dict[str, list[str]] = {}
+    for name, keys in NOTEBOOKS.items():
+        for path in sorted((folder / name).glob("*.png")):
+            _small(path)
+            for key in keys[:1]:
+                pictures.setdefault(key, []).append(path.name)
+        for key in keys[1:]:
+            pictures[key] = []
+    _small(folder / "findings.png")
+    (TARGET / "README.md").write_text(page(findings, pictures), encoding="utf-8")
+    README.write_text(in_readme(README.read_text(encoding="utf-8"), findings), encoding="utf-8")
+    print(TARGET)
+
+
+def _small(path: Path) -> None:
+    image = cv2.imread(str(path))
+    height = round(image.shape[0] * WIDTH / image.shape[1])
+    cv2.imwrite(str(TARGET / path.name), cv2.resize(image, (WIDTH, height), interpolation=cv2.INTER_AREA))
+
+
+if __name__ == "__main__":
+    main()
