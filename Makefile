@@ -6,11 +6,15 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 NAME := 01_stcg
 NOTEBOOK := notebooks/$(NAME).ipynb
+COLAB_PYTHON ?= python3.13
+# A local build of torch serves Colab's versions too.
+TORCH := $(shell grep '^torch==' constraints/pinned.txt)
+NBVAL := --nbval-current-env --nbval-cell-timeout=600 -p no:cacheprovider
 # Tests must not depend on what the shell asks for.
-NEUTRAL := env -u STCG_MODEL -u USE_MOCK_MODEL -u STCG_FORCE_REAL -u STCG_IMAGE_PATH -u STCG_DEVICE -u STCG_DTYPE -u STCG_SEED
+NEUTRAL := env -u STCG_MODEL -u USE_MOCK_MODEL -u STCG_FORCE_REAL -u STCG_IMAGE_PATH -u STCG_DEVICE -u STCG_DTYPE -u STCG_QUANTISATION -u STCG_REVISION -u STCG_SEED
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint lab notebooks pictures constraints clean
+.PHONY: help run test lint lab notebooks figures results colab newest pictures constraints clean
 
 help: ## list what can be made
 	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' $(MAKEFILE_LIST)
@@ -28,7 +32,7 @@ run: $(READY) ## explain the demo picture with the embedded model
 
 test: lint ## check style and types, run all tests and the notebooks
 	$(NEUTRAL) $(BIN)/python -m pytest
-	$(NEUTRAL) $(BIN)/python -m pytest --nbval --nbval-current-env --nbval-cell-timeout=600 notebooks/*.ipynb
+	$(NEUTRAL) $(BIN)/python -m pytest $(NBVAL) --nbval notebooks/*.ipynb
 
 lint: $(READY) ## check style and types
 	$(BIN)/ruff check
@@ -40,6 +44,22 @@ lab: $(READY) ## open the notebooks in JupyterLab
 
 notebooks: $(READY) ## execute the notebooks anew from notebooks/scripts and keep their outputs
 	$(NEUTRAL) $(BIN)/python notebooks/execute.py
+
+figures: $(READY) ## make every figure of the study at its full size into runs/study (hours; go on by calling it again)
+	$(BIN)/stcg figures --out runs/study
+
+results: $(READY) ## take runs/study into docs/findings and the README
+	$(BIN)/python docs/results.py runs/study
+
+colab: ## run all notebooks with the versions that Colab brings, in .venv-colab (Python 3.13: COLAB_PYTHON)
+	@test -x .venv-colab/bin/pip || $(COLAB_PYTHON) -m venv .venv-colab
+	@.venv-colab/bin/pip install --quiet --disable-pip-version-check --constraint constraints/colab.txt $(TORCH) --editable . ipywidgets nbval pytest
+	$(NEUTRAL) .venv-colab/bin/python -m pytest $(NBVAL) --nbval-lax notebooks/*.ipynb
+
+newest: ## run all notebooks with the newest versions of everything but torch, in .venv-newest
+	@test -x .venv-newest/bin/pip || $(COLAB_PYTHON) -m venv .venv-newest
+	@.venv-newest/bin/pip install --quiet --disable-pip-version-check --upgrade --upgrade-strategy eager $(TORCH) --editable '.[lab]' nbval pytest
+	$(NEUTRAL) .venv-newest/bin/python -m pytest $(NBVAL) --nbval-lax notebooks/*.ipynb
 
 pictures: $(READY) ## draw the picture of README.md anew (needs Chromium)
 	$(NEUTRAL) $(BIN)/python docs/pictures.py
