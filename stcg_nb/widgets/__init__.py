@@ -25,13 +25,13 @@ except ImportError as error:
         f"The panels need ipywidgets and anywidget ({error}); install them: pip install 'stcg-nb[lab]'."
     ) from error
 
-from stcg_nb.widgets.compare import Compare
-from stcg_nb.widgets.explorer import Explorer
-from stcg_nb.widgets.input_panel import InputPanel
-from stcg_nb.widgets.model_panel import ModelPanel
 from stcg_nb.widgets.panel import Panel
-from stcg_nb.widgets.perturbation_panel import PerturbationPanel
-from stcg_nb.widgets.save_panel import SavePanel
+from stcg_nb.widgets.panel_compare import Compare
+from stcg_nb.widgets.panel_explore import Explorer
+from stcg_nb.widgets.panel_input import InputPanel
+from stcg_nb.widgets.panel_model import ModelPanel
+from stcg_nb.widgets.panel_perturb import PerturbationPanel
+from stcg_nb.widgets.panel_save import SavePanel
 from stcg_nb.widgets.session import Session, start
 from stcg_nb.widgets.state import State
 from stcg_nb.widgets.worker import someone_watches

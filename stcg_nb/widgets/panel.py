@@ -18,6 +18,11 @@ from stcg_nb.widgets.session import Session
 from stcg_nb.widgets.worker import Job
 
 VIEW = "application/vnd.jupyter.widget-view+json"
+LABELS = {
+    "what the token loses without it": "counterfactual",
+    "where attention links": "alignment",
+    "what works together": "interaction",
+}
 WIDE = {"description_width": "110px"}
 
 

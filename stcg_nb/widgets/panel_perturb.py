@@ -47,8 +47,9 @@ class PerturbationPanel(Panel):
             "Δp: change of the answer's probability. Distance: how far the pixels moved, 0 to 1.</span>"
         )
         self._cards = w.HTML()
-        controls = w.VBox([self._strength, self._seed, self._measure, self._help])
-        self.widget = self.framed(w.HBox([self._names, controls], layout=w.Layout(flex_flow="row wrap")), self._cards)
+        controls = w.VBox([self._strength, self._seed, self._measure])
+        row = w.HBox([self._names, controls], layout=w.Layout(flex_flow="row wrap"))
+        self.widget = self.framed(row, self._help, self._cards)
         self._quiet = False
         self._show()
         for control in (self._names, self._strength, self._seed):

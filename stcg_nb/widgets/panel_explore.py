@@ -22,16 +22,11 @@ from stcg_nb.page import finding
 from stcg_nb.sheet import View, node_labels
 from stcg_nb.widgets.canvas import Canvas
 from stcg_nb.widgets.details import details, link_choices, node_choices
-from stcg_nb.widgets.panel import WIDE, Panel, section, table, text
+from stcg_nb.widgets.panel import LABELS, WIDE, Panel, section, table, text
 from stcg_nb.widgets.session import Explanation, Session
 
 HALF = w.Layout(width="195px")
 LINE = w.Layout(width="400px")
-LABELS = {
-    "what the token loses without it": "counterfactual",
-    "where attention links": "alignment",
-    "what works together": "interaction",
-}
 ALL_SITES = ("all, by the estimator", "")
 EMPTY = (
     '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 700 300"><rect width="700" height="300" fill="white"/>'

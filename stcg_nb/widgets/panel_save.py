@@ -12,8 +12,8 @@ from stcg_nb.figures import graph_figure
 from stcg_nb.graph import write
 from stcg_nb.widgets.canvas import CopyText
 from stcg_nb.widgets.code import code, command
-from stcg_nb.widgets.explorer import Explorer
 from stcg_nb.widgets.panel import WIDE, Panel, section, table, text
+from stcg_nb.widgets.panel_explore import Explorer
 from stcg_nb.widgets.session import Session
 from stcg_nb.widgets.state import State
 

@@ -12,10 +12,10 @@ import ipywidgets as w
 
 from stcg_nb.difference import Difference, difference
 from stcg_nb.perturb import PERTURBATIONS
-from stcg_nb.sheet import LINKS, node_labels
+from stcg_nb.sheet import node_labels
 from stcg_nb.sources import unperturbed
 from stcg_nb.widgets.canvas import Canvas
-from stcg_nb.widgets.panel import WIDE, Panel, table, text
+from stcg_nb.widgets.panel import LABELS, WIDE, Panel, table, text
 from stcg_nb.widgets.session import Explanation, Session
 
 ROWS = 12
@@ -38,7 +38,12 @@ class Compare(Panel):
         wide = w.Layout(width="640px")
         self._first = w.Dropdown(options=[("none", "")], description="First", style=WIDE, layout=wide)
         self._second = w.Dropdown(options=[("none", "")], description="Second", style=WIDE, layout=wide)
-        self._kind = w.Dropdown(options=LINKS[:2], description="Links", style=WIDE, layout=w.Layout(width="300px"))
+        self._kind = w.Dropdown(
+            options=[(label, kind) for label, kind in LABELS.items() if kind != "interaction"],
+            description="Links",
+            style=WIDE,
+            layout=w.Layout(width="400px"),
+        )
         self._name = w.Dropdown(
             options=list(PERTURBATIONS), description="Perturbed by", style=WIDE, layout=w.Layout(width="300px")
         )
