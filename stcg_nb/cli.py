@@ -11,7 +11,8 @@ import json
 import math
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     # Download and loading bars of the libraries are not ours; errors still show.
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     try:
-        args.act(args)
+        with _as_settings(args):
+            args.act(args)
     except StcgError as error:
         print(f"stcg: {error}", file=sys.stderr)
         return 1
@@ -113,6 +115,25 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model", help="tiny, mock, a hub id or a folder (default: what the environment asks for, else tiny)"
     )
+    parser.add_argument("--device", help="auto, cpu, cuda:0 ... (default: what the environment asks for, else auto)")
+    parser.add_argument("--dtype", help="auto, float32, bfloat16, float16 (likewise)")
+    parser.add_argument("--quantisation", help="none, 8bit, 4bit (likewise)")
+    parser.add_argument("--revision", help="a branch, tag or commit of the hub (default: the newest)")
+
+
+@contextmanager
+def _as_settings(args: argparse.Namespace) -> Iterator[None]:
+    """The model's flags as variables of `stcg_nb.settings`, which reach notebooks and other processes too."""
+    flags = {name: getattr(args, name, None) for name in ("device", "dtype", "quantisation", "revision")}
+    given = {f"STCG_{name.upper()}": value for name, value in flags.items() if value is not None}
+    before = {name: os.environ[name] for name in given if name in os.environ}
+    os.environ.update(given)
+    try:
+        yield
+    finally:
+        for name in given:
+            del os.environ[name]
+        os.environ.update(before)
 
 
 def _explain(args: argparse.Namespace) -> None:

@@ -2,7 +2,8 @@
 
 ``STCG_MODEL`` names the model. The original study's flags keep working: ``USE_MOCK_MODEL=1`` asks for the mock,
 ``STCG_FORCE_REAL=1`` for a real checkpoint (that of ``STCG_MODEL`` if it names one, else `DEFAULT_REAL`) and wins over
-``USE_MOCK_MODEL``; ``STCG_IMAGE_PATH`` is the notebooks' image. ``STCG_DEVICE``, ``STCG_DTYPE`` and ``STCG_SEED`` are the rest.
+``USE_MOCK_MODEL``; ``STCG_IMAGE_PATH`` is the notebooks' image. ``STCG_DEVICE``, ``STCG_DTYPE``, ``STCG_QUANTISATION`` and
+``STCG_REVISION`` say how a checkpoint is loaded; ``STCG_SEED`` is the rest.
 """
 
 from __future__ import annotations
@@ -38,6 +39,8 @@ class Settings(BaseSettings):
     image_path: str | None = None
     device: str = "auto"
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    quantisation: Literal["none", "8bit", "4bit"] = "none"
+    revision: str | None = None
     seed: int = Field(default=0, ge=0)
 
     def __init__(self, **values: Any) -> None:

@@ -7,15 +7,14 @@ from pathlib import Path
 
 import torch
 import transformers
-from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
 QUERIES = 4
 SIDE, PATCH = 32, 8
 
-TEXT = [
-    "Question: what color is the car? Answer: red Short answer: blue USER: ASSISTANT: a red car, two cars and a tree",
-    "is there a yellow star to the left of the green bus? yes no what do you see from left to right",
-]
+WORDS = [
+    "what", "color", "is", "the", "car", "a", "red", "blue", "star", "tree", "there", "in", "to", "left", "of", "are", "answer", "two",
+]  # fmt: skip
 
 VISION = {
     "hidden_size": 24, "intermediate_size": 32, "num_hidden_layers": 3, "num_attention_heads": 2, "image_size": SIDE,
@@ -27,47 +26,54 @@ QFORMER = {
 }  # fmt: skip
 
 
+def merges(words: list[str]) -> list[tuple[str, str]]:
+    """What joins each word from the left, character by character. Nothing is trained: ties would fall anyhow."""
+    steps = [(word[:i], word[i]) for word in words for i in range(1, len(word))]
+    return list(dict.fromkeys(steps))
+
+
+def vocabulary(special: list[str], characters: list[str], joins: list[tuple[str, str]]) -> dict[str, int]:
+    return {piece: i for i, piece in enumerate(dict.fromkeys([*special, *characters, *(a + b for a, b in joins)]))}
+
+
 def byte_tokenizer() -> transformers.PreTrainedTokenizerFast:
     """Bytes and merges as in OPT: a word knows the space before it, and ``</s>`` begins a text."""
-    raw = Tokenizer(models.BPE())
+    joins = merges(["Ġ" + word for word in WORDS])
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    raw = Tokenizer(models.BPE(vocabulary(["</s>", "<pad>", "<image>"], alphabet, joins), joins))
     raw.pre_tokenizer, raw.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
-    special = ["</s>", "<pad>", "<image>"]
-    trainer = trainers.BpeTrainer(
-        vocab_size=300, special_tokens=special, initial_alphabet=pre_tokenizers.ByteLevel.alphabet()
-    )
-    raw.train_from_iterator(TEXT, trainer)
+    raw.add_special_tokens(["</s>", "<pad>", "<image>"])
     raw.post_processor = processors.Sequence(
         [processors.ByteLevel(trim_offsets=False), processors.TemplateProcessing(single="</s> $A", special_tokens=[("</s>", 0)])]
     )  # fmt: skip
     return transformers.PreTrainedTokenizerFast(
         tokenizer_object=raw, bos_token="</s>", eos_token="</s>", pad_token="<pad>"
-    )  # fmt: skip
+    )
 
 
 def llama_tokenizer() -> transformers.PreTrainedTokenizerFast:
     """Pieces with ``▁`` for a space, bytes for what is unknown, and ``<s>`` at the beginning, as in LLaMA."""
-    raw = Tokenizer(models.BPE(byte_fallback=True, unk_token="<unk>"))
+    joins = merges(["▁" + word for word in WORDS])
+    special = ["<unk>", "<s>", "</s>", "<pad>", "<image>", *(f"<0x{i:02X}>" for i in range(256))]
+    characters = sorted({c for a, b in joins for c in a + b} | set("abcdefghijklmnopqrstuvwxyzQASURN:?"))
+    raw = Tokenizer(models.BPE(vocabulary(special, characters, joins), joins, byte_fallback=True, unk_token="<unk>"))
     raw.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
     raw.decoder = decoders.Sequence(
         [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
     )
-    special = ["<unk>", "<s>", "</s>", "<pad>", "<image>", *(f"<0x{i:02X}>" for i in range(256))]
-    raw.train_from_iterator(
-        [w for t in TEXT for w in t.split()], trainers.BpeTrainer(vocab_size=380, special_tokens=special)
-    )
+    raw.add_special_tokens(["<unk>", "<s>", "</s>", "<pad>", "<image>"])
     raw.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 1)])
     return transformers.PreTrainedTokenizerFast(
         tokenizer_object=raw, bos_token="<s>", eos_token="</s>", unk_token="<unk>", pad_token="<pad>"
-    )  # fmt: skip
+    )
 
 
 def bert_tokenizer() -> transformers.PreTrainedTokenizerFast:
     """Lower-case word pieces between ``[CLS]`` and ``[SEP]``, as the Q-Former of InstructBLIP reads them."""
-    raw = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS, *letters, *(f"##{c}" for c in letters), ":", "?"]
+    raw = Tokenizer(models.WordPiece(vocabulary([], pieces, []), unk_token="[UNK]"))
     raw.normalizer, raw.pre_tokenizer = normalizers.BertNormalizer(), pre_tokenizers.BertPreTokenizer()
-    raw.train_from_iterator(
-        TEXT, trainers.WordPieceTrainer(vocab_size=90, special_tokens=["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"])
-    )
     raw.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
     )

@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
+import sys
+from collections import Counter
+from importlib.resources import files
 
 import huggingface_hub
+import numpy as np
 import pytest
 import torch
 import transformers
 from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars
 from safetensors.torch import load_file, save_file
 from small_blip2 import save_small
-from transformers import Blip2Config
+from transformers import Blip2Config, Blip2ForConditionalGeneration
 
+from stcg_nb import cli
 from stcg_nb.errors import InputError, ModelError
-from stcg_nb.models import load, load_model
+from stcg_nb.models import load, load_model, placing
+from stcg_nb.models.attention import install
+from stcg_nb.models.families import FAMILIES
+from stcg_nb.models.placing import Place
+from stcg_nb.scenes import make_scene
 from stcg_nb.settings import DEFAULT_REAL, Settings
 
 
@@ -28,6 +39,8 @@ def clean_environment(monkeypatch):
         "STCG_IMAGE_PATH",
         "STCG_DEVICE",
         "STCG_DTYPE",
+        "STCG_QUANTISATION",
+        "STCG_REVISION",
         "STCG_SEED",
     ):
         monkeypatch.delenv(name, raising=False)
@@ -190,3 +203,220 @@ def test_bars_come_back_after_a_failure(tmp_path):
     with pytest.raises(ModelError):
         load_model(str(tmp_path))
     assert transformers.utils.logging.is_progress_bar_enabled()
+
+
+def test_a_checkpoint_that_others_name_but_does_not_exist():
+    with pytest.raises(ModelError, match=r"There is no Salesforce/blip2-flan-t5-base .* Salesforce/blip2-flan-t5-xl"):
+        load_model("Salesforce/blip2-flan-t5-base")
+
+
+def test_a_folder_and_the_embedded_model_have_no_revisions(folder):
+    for name in (str(folder), "tiny", "mock"):
+        with pytest.raises(InputError, match=r"A revision \('v2'\) was given, but .* leave the revision out"):
+            load_model(name, revision="v2")
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_half_precision_keeps_what_must_be_wide(folder, dtype):
+    wide, half = load_model(str(folder)), load_model(str(folder), dtype=dtype)
+    weights = dict(half.network.named_parameters())
+    assert weights["vision_model.encoder.layers.0.mlp.fc1.weight"].dtype == getattr(torch, dtype)
+    if dtype == "float16":
+        assert weights["language_model.encoder.block.0.layer.1.DenseReluDense.wo.weight"].dtype == torch.float32
+    image = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
+    prompt, answer = wide.prompt("is it red?"), wide.target("a red car")
+    v, w = (m.trace([image], prompt, answer, capture=m.sites).v for m in (half, wide))
+    np.testing.assert_allclose(v, w, atol=0.5)
+    relevance = half.relevance(image, prompt, answer)
+    assert all(torch.isfinite(m).all() for m in relevance.values())
+    assert half.answer([image], prompt)[0].token_ids
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+def test_weights_are_counted_before_they_are_loaded(folder, dtype):
+    loaded = load_model(str(folder), dtype=dtype).network
+    with torch.device("meta"):
+        network = Blip2ForConditionalGeneration(Blip2Config.from_pretrained(folder))
+    expected = sum(w.numel() * w.element_size() for w in loaded.parameters())
+    assert placing.weight_bytes(network, Place("cpu", getattr(torch, dtype))) == expected
+
+
+@pytest.fixture(scope="module")
+def xl():
+    """Salesforce/blip2-flan-t5-xl in full size, without memory for its weights."""
+    config = Blip2Config(
+        vision_config={},  # ViT-g/14: 39 layers of 1408, as by default
+        qformer_config={"vocab_size": 30523},
+        text_config={
+            "model_type": "t5", "vocab_size": 32128, "d_model": 2048, "d_kv": 64, "d_ff": 5120, "num_layers": 24,
+            "num_decoder_layers": 24, "num_heads": 32, "feed_forward_proj": "gated-gelu", "tie_word_embeddings": False,
+        },
+        num_query_tokens=32,
+    )  # fmt: skip
+    with torch.device("meta"):
+        return Blip2ForConditionalGeneration(config)
+
+
+def test_every_site_of_the_full_size_model_is_found(xl):
+    family = FAMILIES["blip-2"]
+    images = family.images(xl)
+    language = family.languages["t5"](xl, images.n_tokens)
+    assert (images.grid, images.n_tokens) == ((16, 16), 32)
+    try:
+        install(xl, {**images.places, **language.places})
+        found = [m.stcg_site for m in xl.modules() if hasattr(m, "stcg_site")]
+    finally:
+        xl.set_attn_implementation("sdpa")
+    layers = {"vit": 39, "qformer_self": 12, "qformer_cross": 6, "encoder": 24, "decoder": 24, "cross": 24}
+    assert dict(Counter(found)) == layers
+
+
+def test_what_the_full_size_model_takes(xl):
+    """3.94 billion parameters: about 15.8 GB in float32, 7.9 in half precision, 4 in 8 bits, 2.0 to 2.5 in 4 bits.
+
+    Of which T5's output layer, which the checkpoint has beside its embedding of the same size, is counted as tied to it.
+    """
+    assert sum(w.numel() for w in xl.parameters()) + 32128 * 2048 == pytest.approx(3.94e9, rel=0.001)
+    size = {
+        name: placing.weight_bytes(xl, place) / 1e9
+        for name, place in {
+            "float32": Place("cpu", torch.float32),
+            "bfloat16": Place("cpu", torch.bfloat16),
+            "8bit": Place("cuda", torch.bfloat16, "8bit"),
+            "4bit": Place("cuda", torch.bfloat16, "4bit"),
+        }.items()
+    }
+    assert size["float32"] == pytest.approx(15.8, abs=0.3) and size["bfloat16"] == pytest.approx(7.9, abs=0.2)
+    assert size["bfloat16"] > size["8bit"] > size["4bit"]
+
+
+def test_what_does_not_fit_is_refused_with_what_would(xl, monkeypatch):
+    monkeypatch.setattr(placing, "free_memory", lambda device: 12 * 10**9)
+    place = Place("cpu", torch.float32)
+    with pytest.raises(
+        ModelError, match=r"needs about 17\.\d GB \(float32\), and 12\.0 GB are free on cpu.*dtype 'bfloat16'"
+    ):
+        placing.check_fit(xl, place, "xl")
+    placing.check_fit(xl, Place("cpu", torch.bfloat16), "xl")
+    monkeypatch.setattr(placing, "free_memory", lambda device: 10**9)
+    with pytest.raises(ModelError, match=r"No other number format would fit either.*load_model\('tiny'\)"):
+        placing.check_fit(xl, place, "xl")
+    monkeypatch.setattr(placing, "free_memory", lambda device: 10**9 if device.type == "cuda" else 12 * 10**9)
+    with pytest.raises(ModelError, match=r"free on cuda.*These would fit: dtype 'bfloat16' on device 'cpu'"):
+        placing.check_fit(xl, Place("cuda", torch.bfloat16), "xl")
+
+
+def test_a_folder_that_does_not_fit_is_refused_before_it_is_read(folder, monkeypatch):
+    monkeypatch.setattr(load, "SMALL", 0)
+    load_model(str(folder))
+    monkeypatch.setattr(placing, "free_memory", lambda device: 1000)
+    monkeypatch.setattr(Blip2ForConditionalGeneration, "from_pretrained", lambda *_, **__: pytest.fail("read"))
+    with pytest.raises(ModelError, match="small needs about"):
+        load_model(str(folder))
+
+
+@pytest.mark.parametrize(
+    ("native", "dtype"), [(True, torch.bfloat16), (False, torch.float16)], ids=["native", "not native"]
+)
+def test_numbers_follow_the_hardware(monkeypatch, native, dtype):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: native)
+    assert placing.choose(Settings()) == Place("cuda", dtype)
+    assert placing.choose(Settings(dtype="float32")).dtype == torch.float32
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert placing.choose(Settings()) == Place("cpu", torch.float32)
+
+
+def test_quantisation_and_device_maps_name_the_packages_that_are_missing(monkeypatch, folder):
+    monkeypatch.setattr(placing, "find_spec", lambda name: None)
+    with pytest.raises(
+        ModelError, match="4bit weights need bitsandbytes and accelerate: pip install bitsandbytes accel"
+    ):
+        load_model(str(folder), quantisation="4bit")
+    with pytest.raises(ModelError, match="A device_map needs accelerate: pip install accelerate"):
+        load_model(str(folder), device_map="auto")
+
+
+def test_options_for_loading(monkeypatch):
+    monkeypatch.setattr(placing, "find_spec", lambda name: name)
+    assert Place("cuda:1", torch.float16).options() == {"dtype": torch.float16, "device_map": {"": "cuda:1"}}
+    assert Place("cuda", torch.float16, device_map="auto").options()["device_map"] == "auto"
+    quantised = Place("cuda", torch.bfloat16, "4bit").options()["quantization_config"]
+    assert quantised.load_in_4bit and quantised.bnb_4bit_compute_dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize("quantisation", ["8bit", "4bit"])
+def test_quantised_weights(quantisation):
+    pytest.importorskip("bitsandbytes")
+    pytest.importorskip("accelerate")
+    folder = str(files("stcg_nb") / "data" / "tiny")  # the small one's layers are too narrow for 4 bits
+    wide, narrow = load_model("tiny"), load_model(folder, quantisation=quantisation, device="cpu")
+    image = make_scene(0).image
+    prompt, answer = wide.prompt("what color is the car?"), wide.target("a red car")
+    v, w = (m.trace([image], prompt, answer, capture=m.sites).v for m in (narrow, wide))
+    assert np.abs(v - w).max() < 4 and np.corrcoef(v.ravel(), w.ravel())[0, 1] > 0.9
+    with torch.device("meta"):
+        network = Blip2ForConditionalGeneration(Blip2Config.from_pretrained(folder))
+    taken = sum(w.numel() * w.element_size() for w in narrow.network.parameters())
+    assert placing.weight_bytes(network, Place("cpu", torch.float32, quantisation)) == pytest.approx(taken, rel=0.1)
+
+
+def test_a_device_map_spreads_the_parts(folder):
+    pytest.importorskip("accelerate")
+    parts = ("vision_model", "query_tokens", "qformer", "language_projection", "language_model")
+    spread = load_model(str(folder), device_map=dict.fromkeys(parts, "cpu"))
+    whole = load_model(str(folder))
+    image = np.zeros((32, 32, 3), np.uint8)
+    prompt, answer = whole.prompt("is it red?"), whole.target("a red car")
+    np.testing.assert_allclose(*(m.trace([image], prompt, answer).v for m in (spread, whole)), atol=1e-5)
+
+
+def test_a_hub_id_is_read_from_the_cache_offline_at_its_revision(folder, tmp_path):
+    """As the hub's own variables say, and by the same code as a folder."""
+    commits = {"main": "a" * 40, "v1": "b" * 40}
+    home = tmp_path / "hf" / "hub" / "models--me--mine"
+    for name, commit in commits.items():
+        shutil.copytree(folder, home / "snapshots" / commit)
+        (home / "refs").mkdir(exist_ok=True)
+        (home / "refs" / name).write_text(commit)
+    code = (
+        "from stcg_nb import load_model\n"
+        "for r in (None, 'v1'):\n"
+        "    m = load_model('me/mine', revision=r)\n"
+        "    print(m.name, m.revision)\n"
+        "try:\n"
+        "    load_model('me/other')\n"
+        "except RuntimeError as error:\n"
+        "    print(error)\n"
+    )
+    environment = {**os.environ, "HF_HOME": str(tmp_path / "hf"), "HF_HUB_OFFLINE": "1"}
+    environment.pop("HF_HUB_CACHE", None)
+    out = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    ).stdout
+    first, second, refusal = out.strip().splitlines()
+    assert (first, second) == (f"me/mine {commits['main']}", f"me/mine {commits['v1']}")
+    assert "me/other could not be loaded" in refusal and "HF_HUB_OFFLINE is set" in refusal
+
+
+def test_flags_of_the_command_line_are_settings_while_it_runs():
+    args = cli._parser().parse_args(
+        [
+            "explain",
+            "a.png",
+            "why?",
+            "--device",
+            "cpu",
+            "--dtype",
+            "bfloat16",
+            "--quantisation",
+            "8bit",
+            "--revision",
+            "v1",
+        ]
+    )
+    before = Settings()
+    with cli._as_settings(args):
+        now = Settings()
+    assert (now.device, now.dtype, now.quantisation, now.revision) == ("cpu", "bfloat16", "8bit", "v1")
+    assert Settings() == before

@@ -28,7 +28,7 @@ def test_without_any_variable_it_is_the_embedded_model():
     settings = Settings()
     assert settings.model_dump() == {
         "model": "tiny", "use_mock_model": False, "force_real": False, "image_path": None, "device": "auto", "dtype": "auto",
-        "seed": 0,
+        "quantisation": "none", "revision": None, "seed": 0,
     }  # fmt: skip
     assert settings.model_name == "tiny"
 
@@ -86,6 +86,7 @@ def test_devices(monkeypatch, device):
         ("STCG_DEVICE", "cuda3", "'cuda:0'"),
         ("STCG_DEVICE", "cuda:-1", "'cuda:0'"),
         ("STCG_DTYPE", "float8", "'auto', 'float32', 'bfloat16' or 'float16'"),
+        ("STCG_QUANTISATION", "2bit", "'none', '8bit' or '4bit'"),
         ("STCG_SEED", "-1", "greater than or equal to 0"),
         ("STCG_SEED", "1.5", "integer"),
         ("STCG_SEED", "one", "integer"),

@@ -44,7 +44,8 @@ class DecoderOnly:
         return join(tokens, prompt, self._network.get_input_embeddings())
 
     def score(self, embeds: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        said = self._network.get_input_embeddings()(targets[:-1]).to(embeds.device, embeds.dtype)
+        embedding = self._network.get_input_embeddings()
+        said = embedding(targets[:-1].to(embedding.weight.device)).to(embeds.device, embeds.dtype)
         embeds = torch.cat([embeds, said.expand(len(embeds), -1, -1)], 1)
         mask = torch.ones(embeds.shape[:2], dtype=torch.long, device=embeds.device)
         logits = self._speaker(

@@ -216,7 +216,7 @@ class Engine:
                 inputs = pixels.expand(len(wanted), -1, -1, -1).clone().requires_grad_()
                 v = self._forward(inputs, prompt, targets)
                 weights = [(s, w) for s, layers in probe.maps.items() for w in layers]
-                target = v[torch.arange(len(wanted)), wanted].sum()
+                target = v[torch.arange(len(wanted)), wanted.to(v.device)].sum()
                 gradients = torch.autograd.grad(target, [w for _, w in weights])
             maps: dict[str, list[Tensor]] = {}
             for (site, w), g in zip(weights, gradients, strict=True):

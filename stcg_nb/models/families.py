@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -72,12 +73,10 @@ class Family:
 
     def readers(self, source: str, **options: Any) -> Readers:
         """Load tokenizers and image processor from a folder or hub id."""
-        tokenizer = transformers.AutoTokenizer
-        query = None
-        if self.query_tokenizer is not None:
-            query = tokenizer.from_pretrained(source, subfolder=self.query_tokenizer, **options)
+        tokenizer = partial(transformers.AutoTokenizer.from_pretrained, source, trust_remote_code=False, **options)
+        query = None if self.query_tokenizer is None else tokenizer(subfolder=self.query_tokenizer)
         pictures = getattr(transformers, self.image_processor).from_pretrained(source, **options)
-        return Readers(tokenizer.from_pretrained(source, **options), pictures, query)
+        return Readers(tokenizer(), pictures, query)
 
     def reader(self, readers: Readers) -> Reader:
         return Reader(readers.tokenizer, self.template, self.image_mark, readers.query_tokenizer)

@@ -109,9 +109,9 @@ def log_odds(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
     return logits.gather(-1, at)[..., 0] - others, logits.argmax(-1)
 
 
-def join(tokens: Tensor, prompt: Prompt, embedding: nn.Module) -> Tensor:
+def join(tokens: Tensor, prompt: Prompt, embedding: nn.Embedding) -> Tensor:
     """Image tokens where they stand among the prompt's, ``[row, position, width]``."""
-    ids = torch.tensor(prompt.token_ids, device=tokens.device)
+    ids = torch.tensor(prompt.token_ids, device=embedding.weight.device)
     text = embedding(ids).to(tokens.device, tokens.dtype).expand(len(tokens), -1, -1)
     return torch.cat([text[:, : prompt.image_at], tokens, text[:, prompt.image_at :]], 1)
 

@@ -1,4 +1,8 @@
-"""Load a model by name: the embedded one, the mock, or any BLIP-2 checkpoint; one path for all that have weights."""
+"""Load a model by name: the embedded one, the mock, or any checkpoint of a known family; one path for all that have weights.
+
+Weights are read from safetensors alone and code of a checkpoint's own is never run. The hub's variables (``HF_HOME``,
+``HF_HUB_OFFLINE``, ``HF_TOKEN`` and so on) are those of huggingface_hub.
+"""
 
 from __future__ import annotations
 
@@ -9,26 +13,43 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
+import huggingface_hub
 import torch
 import transformers
 from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars
 from packaging.version import Version
 from safetensors import SafetensorError
 
-from stcg_nb.errors import ModelError
+from stcg_nb.errors import InputError, ModelError
 from stcg_nb.models.base import Model
 from stcg_nb.models.engine import Engine
 from stcg_nb.models.families import FAMILIES, Family
 from stcg_nb.models.mock import Mock
+from stcg_nb.models.placing import DeviceMap, check_fit, choose
 from stcg_nb.settings import Settings
 
 NEEDED = "5.15"
 SMALL = 10**9  # bytes of weights that load in a second or so
+# Checkpoints that other projects name but the hub does not have, and what it has.
+NOT_THERE = ("Salesforce/blip2-flan-t5-base", "Salesforce/blip2-flan-t5-large")
+THERE = (
+    "Salesforce/blip2-flan-t5-xl", "Salesforce/blip2-flan-t5-xxl", "Salesforce/blip2-opt-2.7b", "Salesforce/blip2-opt-6.7b",
+    "Salesforce/instructblip-flan-t5-xl", "Salesforce/instructblip-vicuna-7b", "llava-hf/llava-1.5-7b-hf",
+)  # fmt: skip
 HELP = "The embedded model needs no download: load_model('tiny')."
 
 
-def load_model(name: str | None = None, *, device: str | None = None, dtype: str | None = None) -> Model:
+def load_model(
+    name: str | None = None,
+    *,
+    device: str | None = None,
+    dtype: str | None = None,
+    quantisation: str | None = None,
+    revision: str | None = None,
+    device_map: DeviceMap | None = None,
+) -> Model:
     """Load a model.
 
     Args:
@@ -36,63 +57,78 @@ def load_model(name: str | None = None, *, device: str | None = None, dtype: str
             as ``"Salesforce/blip2-flan-t5-xl"``. Left out: what the environment asks for (`stcg_nb.settings`), else
             ``"tiny"``.
         device, dtype: Where and in what to compute, as in `stcg_nb.settings`; left out: what the environment asks for.
+        quantisation: ``"none"``, ``"8bit"`` or ``"4bit"`` (by bitsandbytes); left out likewise.
+        revision: A branch, tag or commit of the hub; left out likewise, else the newest.
+        device_map: As in transformers, such as ``"auto"``, to spread a model over several devices (by accelerate).
 
     Raises:
-        InputError: For a device or number format that does not exist.
+        InputError: For a device, number format or quantisation that does not exist, or a revision of what is not on the hub.
         ModelError: If there is no such checkpoint, it cannot be reached, its weights are incomplete or not in safetensors,
-            or it is no BLIP-2 with a T5 language model. Never another model instead.
+            it is of no known family (`stcg_nb.models.families`), or does not fit into memory. Never another model instead.
 
     >>> load_model("mock").synthetic
     True
     """
     settings = Settings()
-    settings = Settings(
-        **{**settings.model_dump(), **{k: v for k, v in (("device", device), ("dtype", dtype)) if v is not None}}
-    )
+    given = {"device": device, "dtype": dtype, "quantisation": quantisation, "revision": revision}
+    settings = Settings(**{**settings.model_dump(), **{k: v for k, v in given.items() if v is not None}})
     name = settings.model_name if name is None else str(name)
+    if settings.revision is not None and (name in ("mock", "tiny") or os.path.isdir(name)):
+        raise InputError(
+            f"A revision ({settings.revision!r}) was given, but {name!r} is not on the hub; leave the revision out."
+        )
     if name == "mock":
         return Mock()
     if name == "tiny":
-        return _load(str(files("stcg_nb") / "data" / "tiny"), "tiny", settings)
+        return _load(str(files("stcg_nb") / "data" / "tiny"), "tiny", settings, device_map)
     if name.strip() and os.path.isdir(name):
-        return _load(name, Path(name).resolve().name, settings)
+        return _load(name, Path(name).resolve().name, settings, device_map)
+    if name in NOT_THERE:
+        raise ModelError(
+            f"There is no {name} on the hub, though it is often named. There are {', '.join(THERE)}. {HELP}"
+        )
     if re.fullmatch(r"[\w.\-]+/[\w.\-]+", name) and not name.startswith((".", "/")):
-        return _load(name, name, settings)
+        return _load(name, name, settings, device_map)
     raise ModelError(
         f"{name!r} is neither 'tiny' nor 'mock', nor a folder that exists, nor a hub id (owner/name). {HELP}"
     )
 
 
-def _load(source: str, label: str, settings: Settings) -> Engine:
+def _load(source: str, label: str, settings: Settings, device_map: DeviceMap | None) -> Engine:
     if Version(transformers.__version__) < Version(NEEDED):
         raise ModelError(
             f"transformers {transformers.__version__} keeps T5's attention out of reach; install {NEEDED} or newer: "
             f"pip install 'transformers>={NEEDED}'."
         )
-    device = _device(settings.device)
-    if settings.dtype == "auto":
-        # Flan-T5 was trained in bfloat16 and degrades in float16.
-        dtype = torch.bfloat16 if device.startswith("cuda") else torch.float32
-    else:
-        dtype = getattr(torch, settings.dtype)
+    place = choose(settings, device_map)
     here = os.path.isdir(source)
+    origin: dict[str, Any] = {} if here else {"revision": settings.revision or "main"}
     try:
         with _quiet_if_small(source):
-            config = transformers.AutoConfig.from_pretrained(source)
+            config = transformers.AutoConfig.from_pretrained(source, trust_remote_code=False, **origin)
             family = _family(config, label)
-            network, report = getattr(transformers, family.network).from_pretrained(
-                source, dtype=dtype, use_safetensors=True, output_loading_info=True
+            kind = getattr(transformers, family.network)
+            if not _small(source):
+                with torch.device("meta"):
+                    check_fit(kind(config), place, label)
+            network, report = kind.from_pretrained(
+                source, use_safetensors=True, output_loading_info=True, **place.options(), **origin
             )
-            readers = family.readers(source)
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+            readers = family.readers(source, **origin)
+    except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
         if isinstance(error, ModelError):
             raise
         reason = str(error).strip().split("\n")[0]
-        advice = (
-            "Check that the folder holds config.json, *.safetensors, the tokenizer and preprocessor_config.json."
-            if here
-            else "Check the id and the network (and `hf auth login` for a private one), or give a local folder."
-        )
+        if here:
+            advice = (
+                "Check that the folder holds config.json, *.safetensors, the tokenizer and preprocessor_config.json."
+            )
+        elif huggingface_hub.constants.HF_HUB_OFFLINE:
+            advice = (
+                "HF_HUB_OFFLINE is set, so only what the cache (HF_HOME) holds can be loaded; unset it to download."
+            )
+        else:
+            advice = "Check the id and the network (and `hf auth login` for a private one), or give a local folder."
         raise ModelError(f"{label} could not be loaded ({reason}). {advice} {HELP}") from error
     if report["missing_keys"]:
         missing = sorted(report["missing_keys"])
@@ -101,7 +137,9 @@ def _load(source: str, label: str, settings: Settings) -> Engine:
         )
     if not all(t.is_fast for t in (readers.tokenizer, readers.query_tokenizer) if t is not None):
         raise ModelError(f"{label} has no fast tokenizer (tokenizer.json), which is needed to find whole words. {HELP}")
-    return Engine(network.to(device), family, readers, label, _revision(source, config, here))
+    if "device_map" not in place.options():
+        network = network.to(place.device)
+    return Engine(network, family, readers, label, _revision(source, origin.get("revision")))
 
 
 def _family(config: transformers.PretrainedConfig, label: str) -> Family:
@@ -115,28 +153,16 @@ def _family(config: transformers.PretrainedConfig, label: str) -> Family:
     return family
 
 
-def _device(wanted: str) -> str:
-    """The device to compute on; ``"auto"`` is CUDA where there is any."""
-    if wanted == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    kind, _, number = wanted.partition(":")
-    missing = (kind == "cuda" and int(number or 0) >= torch.cuda.device_count()) or (
-        kind == "mps" and not torch.backends.mps.is_available()
-    )
-    if missing:
-        raise ModelError(
-            f"STCG_DEVICE is {wanted!r}, which this machine or this build of torch does not have; 'cpu' always works, "
-            "'auto' takes what there is."
-        )
-    return wanted
+def _small(source: str) -> bool:
+    """Whether it is a folder with few weights."""
+    return os.path.isdir(source) and sum(p.stat().st_size for p in Path(source).glob("*.safetensors")) < SMALL
 
 
 @contextmanager
 def _quiet_if_small(source: str) -> Iterator[None]:
     """No progress bars of transformers for a small folder; a download or gigabytes of weights keep theirs."""
     bars = transformers.utils.logging
-    small = os.path.isdir(source) and sum(p.stat().st_size for p in Path(source).glob("*.safetensors")) < SMALL
-    if not small or not bars.is_progress_bar_enabled():
+    if not _small(source) or not bars.is_progress_bar_enabled():
         yield
         return
     hub_was_quiet = are_progress_bars_disabled()
@@ -149,10 +175,11 @@ def _quiet_if_small(source: str) -> Iterator[None]:
             disable_progress_bars()
 
 
-def _revision(source: str, config: transformers.PretrainedConfig, here: bool) -> str:
+def _revision(source: str, revision: str | None) -> str:
     """The hub's commit, or a digest of a folder's weights."""
-    if not here:
-        return str(getattr(config, "_commit_hash", None) or "unknown")
+    if revision is not None:
+        cached = huggingface_hub.try_to_load_from_cache(source, "config.json", revision=revision)
+        return Path(str(cached)).parent.name  # snapshots/COMMIT/config.json
     digest = hashlib.sha256()
     for path in sorted(Path(source).glob("*.safetensors")):
         with path.open("rb") as file:

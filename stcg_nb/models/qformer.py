@@ -49,7 +49,7 @@ class QFormer:
 
     def project(self, tokens: Tensor) -> Tensor:
         projection = self._network.language_projection
-        return projection(tokens.to(float_dtype(projection.weight, self._network)))
+        return projection(tokens.to(projection.weight.device, float_dtype(projection.weight, self._network)))
 
     def cuts(self, prompt: Prompt, keep_words: np.ndarray | None, keep_patches: np.ndarray | None, cuts: Cuts) -> Cuts:
         if keep_patches is None and "query_patch" not in cuts:
