@@ -92,7 +92,7 @@ def links_moved(rows: pd.DataFrame) -> go.Figure:
     _dots(figure, 2, names, lambda k: _mean(largest[largest["perturbation"] == k], "rank"), colors)
     figure.update_xaxes(title_text="ΔW (10⁻³)", rangemode="tozero", col=1)
     figure.update_xaxes(title_text="rank of ΔW", range=[6.4, 0.6], tickvals=[6, 4, 2, 1], col=2)
-    return _finish(figure, 400, f"n = {n} questions. Blue: claimed to be the largest. Rank 1 moves most.")
+    return _finish(figure, 400, f"n = {n} questions. Blue: claimed to be largest. Rank 1 is most.")
 
 
 def probability_changed(rows: pd.DataFrame) -> go.Figure:
@@ -209,8 +209,9 @@ def word_maps(image: np.ndarray, words: Sequence[str], content: Sequence[bool], 
         rows=rows, cols=columns, subplot_titles=titles, horizontal_spacing=0.015, vertical_spacing=0.13 / rows * 2
     )
     side = links.shape[1]
-    small = image[:: max(1, len(image) // 64), :: max(1, image.shape[1] // 64)]
-    figure.add_trace(go.Image(z=small.tolist(), hoverinfo="skip"), 1, 1)
+    add_picture(figure, jpeg(image, 160), (0, 0, 1, 1))
+    figure.update_xaxes(range=[0, 1], row=1, col=1)
+    figure.update_yaxes(range=[1, 0], row=1, col=1)
     top = float(links.max())
     for i, weights in enumerate(links, 1):
         place = i // columns + 1, i % columns + 1

@@ -92,11 +92,13 @@ def run_notebook(
             where = f"cell {cell}, {_first_line(error.source)!r}," if cell else "the cell of the given parameters"
             raise RunError(f"{source.name} stopped in {where} with {_first_line(reason)} (see {executed}).") from None
         except BaseException as error:  # the kernel died, there is none, or someone stopped the run
-            reason = f"{type(error).__name__}: {error}"
-            _write(folder / "status.json", {"status": "failed", "error": reason, "cell": None})
+            reason, index = f"{type(error).__name__}: {error}", _running(executed)
+            cell = None if index is None else _cell_number(book, index, bool(values))
+            _write(folder / "status.json", {"status": "failed", "error": reason, "cell": cell})
             if not isinstance(error, Exception):
                 raise
-            raise RunError(f"{source.name} stopped with {_first_line(reason)} (see {folder}).") from error
+            where = f" in cell {cell}" if cell else ""
+            raise RunError(f"{source.name} stopped{where} with {_first_line(reason)} (see {folder}).") from error
     strip_widgets(executed)
     _write(folder / "status.json", {"status": "done"})
     return folder
@@ -113,6 +115,14 @@ def _read(source: Path) -> nbformat.NotebookNode:
         ) from error
     book.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
     return book
+
+
+def _running(executed: Path) -> int | None:
+    """The index of the cell that began and never ended; None if there is no notebook or no such cell."""
+    if not executed.is_file():
+        return None
+    times = [cell.metadata.get("execution") for cell in nbformat.read(executed, as_version=4).cells]
+    return next((i for i, t in enumerate(times) if t is not None and "shell.execute_reply" not in t), None)
 
 
 def _cell_number(book: nbformat.NotebookNode, index: int, injected: bool) -> int | None:

@@ -255,3 +255,11 @@ def test_widget_state_alone_is_stripped(notebook, tmp_path):
     before = os.stat(notebook).st_mtime_ns
     strip_widgets(notebook)
     assert os.stat(notebook).st_mtime_ns == before
+
+
+def test_a_kernel_that_dies_is_named_with_its_cell(tmp_path):
+    cells = [new_code_cell("a = 1", metadata={"tags": ["parameters"]}), new_code_cell("import os\nos._exit(1)")]
+    nbformat.write(new_notebook(cells=[*cells, new_code_cell("1")]), tmp_path / "x.ipynb")
+    with pytest.raises(RunError, match=r"x.ipynb stopped in cell 2 with DeadKernelError"):
+        run_notebook(tmp_path / "x.ipynb", {"a": 2}, tmp_path / "out")
+    assert status(tmp_path / "out")["cell"] == 2
