@@ -1,6 +1,7 @@
-"""The command line: ``stcg explain``, ``stcg run``, ``stcg accuracy``, ``stcg card``.
+"""The command line: ``stcg explain``, ``stcg run``, ``stcg accuracy``, ``stcg card``, ``stcg sweep``.
 
-Exit codes: 0 done; 1 what was asked could not be done, with one sentence on stderr; 2 the command itself was wrong.
+Exit codes: 0 done; 1 what was asked could not be done, with one sentence on stderr; 2 the command itself was wrong; 3 a sweep is
+done, but questions were skipped.
 """
 
 from __future__ import annotations
@@ -32,14 +33,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     try:
         with _as_settings(args):
-            args.act(args)
+            return args.act(args) or 0
     except StcgError as error:
         print(f"stcg: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("stcg: stopped.", file=sys.stderr)
         return 130
-    return 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -99,6 +99,24 @@ def _parser() -> argparse.ArgumentParser:
         "--json", type=Path, default=Path("card.json"), metavar="OUT", help="the card (default card.json)"
     )
     card.set_defaults(act=_card)
+
+    sweep = commands.add_parser("sweep", help="explain many questions, and go on where it was stopped")
+    _add_model(sweep)
+    sweep.add_argument("--dataset", required=True, help="scenes, easy-vqa, vqa-v2, or a .csv, .jsonl or .parquet file")
+    sweep.add_argument("--n", type=int, help="questions (default: 200 of the scenes', else all)")
+    sweep.add_argument("--seed", type=int, default=0, help="of the draw and of the explanations (default 0)")
+    sweep.add_argument("--folder", type=Path, help="of VQA-v2's files, official or a copy of Hugging Face datasets")
+    sweep.add_argument("--split", default="val", help="of VQA-v2: val (default), train, test, test-dev")
+    sweep.add_argument("--prompt", default="", help="short or plain, of BLIP-2 (default: the model's own)")
+    sweep.add_argument("--estimator", help="attention, rollout, gradient or causal (default: as explain)")
+    sweep.add_argument("--regions", default="slic", help="slic (default), slic:30, grid, grid:8x8")
+    sweep.add_argument("--perturbations", help="names, separated by commas (default: all six)")
+    sweep.add_argument("--strength", type=float, default=0.5, help="of the perturbations, 0 to 1 (default 0.5)")
+    sweep.add_argument("--masks", type=int, default=256, help="that the causal estimator tries (default 256)")
+    sweep.add_argument("--absent", default="median", help="an absent region: median (default), mean, blur, inpaint, cut")
+    sweep.add_argument("--workers", type=int, help="processes with a model each, by Ray (default: this process alone)")
+    sweep.add_argument("--out", type=Path, required=True, help="folder: new, empty, or of the same sweep, which goes on")
+    sweep.set_defaults(act=_sweep)
 
     figures = commands.add_parser("figures", help="make every figure of the study from its notebooks; resumable")
     _add_model(figures)
@@ -227,3 +245,22 @@ def _figures(args: argparse.Namespace) -> None:
     for finding in findings:
         print(finding.line())
     print(args.out)
+
+
+def _sweep(args: argparse.Namespace) -> int:
+    from stcg_nb.datasets import load_dataset
+    from stcg_nb.perturb import DEFAULT
+    from stcg_nb.sweep import How, sweep
+
+    names = DEFAULT if args.perturbations is None else [n.strip() for n in args.perturbations.split(",") if n.strip()]
+    chosen = {} if args.estimator is None else {"estimator": args.estimator}
+    how = How(
+        args.prompt, regions=args.regions, perturbations=tuple(names), strength=args.strength, seed=args.seed,
+        masks=args.masks, absent=args.absent, **chosen,
+    )  # fmt: skip
+    dataset = load_dataset(args.dataset, n=args.n, seed=args.seed, folder=args.folder, split=args.split)
+    done = sweep(dataset, args.out, args.model, how, workers=args.workers)
+    print(f"{done.questions - done.skipped:,} of {done.questions:,} questions are explained in {done.folder}")
+    if done.skipped:
+        print(f"stcg: {done.skipped:,} were skipped; the column 'error' of rows.parquet says why.", file=sys.stderr)
+    return 3 if done.skipped else 0

@@ -270,11 +270,15 @@ class STCG:
         Raises:
             InputError: If the folder does not exist or cannot be written.
         """
+        return write(path, self.to_bytes())
+
+    def to_bytes(self) -> bytes:
+        """What `save` writes; the same STCG gives the same bytes."""
         arrays = {name: self._data[name].values for name in (*_SCHEMA, *_COORDS)}
         meta = {"format": FORMAT, "version": VERSION, "attrs": self._data.attrs}
         buffer = io.BytesIO()
         np.savez_compressed(buffer, allow_pickle=False, meta=np.array(json.dumps(meta)), **arrays)
-        return write(path, buffer.getvalue())
+        return buffer.getvalue()
 
     @classmethod
     def load(cls, path: str | PathLike[str]) -> STCG:

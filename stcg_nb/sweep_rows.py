@@ -1,0 +1,101 @@
+"""What a sweep keeps of an explanation as one row of a table: the numbers that a study averages over questions.
+
+=====================  ======================================================================================================
+column                 meaning
+=====================  ======================================================================================================
+``id``, ``question``,  of the record (`stcg_nb.datasets`), with ``image``, ``kind`` and ``answers``
+``image_sha256``       of the picture's pixels and shape, as the model saw them
+``answer``             the model's; ``accuracy`` in [0, 1] is `vqa_accuracy`, empty where nobody said what is right
+``p_answer``           probability of the whole answer; ``tokens`` and ``p`` are those of its steps
+``words``              with ``word_effect``: what the answer loses in log-odds without each, mean over steps, nats
+``region_effect``      the same for each region, in the order of ``regions``
+``visual_reliance``    per step, nats, and ``entropy``, nats (`stcg_nb.graph`); ``order_p``: of the order of the steps
+``confirmed`` ...      how many edges have each verdict, with ``hidden`` and ``spurious``; the causal estimator alone has verdicts
+``delta_w_NAME`` ...   for each perturbation, with ``delta_w_js_``, ``delta_p_``, ``flipped_`` and ``pixel_distance_``
+``artefact``           the STCG's file in the sweep's folder, for `STCG.load`, and ``artefact_sha256``
+``error``              why there is no explanation; then what an explanation would have given is empty
+=====================  ======================================================================================================
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from stcg_nb.datasets import Record
+from stcg_nb.graph import STCG
+from stcg_nb.vqa_accuracy import vqa_accuracy
+
+Row = dict[str, Any]
+
+_TEXTS, _NUMBERS = pa.list_(pa.string()), pa.list_(pa.float64())
+_RECORD = {"id": pa.string(), "question": pa.string(), "image": pa.string(), "kind": pa.string(), "answers": _TEXTS}
+_EXPLANATION = {
+    "image_sha256": pa.string(), "answer": pa.string(), "accuracy": pa.float64(), "p_answer": pa.float64(), "tokens": _TEXTS,
+    "p": _NUMBERS, "words": _TEXTS, "word_effect": _NUMBERS, "regions": _TEXTS, "region_effect": _NUMBERS,
+    "visual_reliance": _NUMBERS, "entropy": _NUMBERS, "order_p": pa.float64(),
+    "confirmed": pa.int64(), "hidden": pa.int64(), "spurious": pa.int64(),
+}  # fmt: skip
+_PERTURBATION = {
+    "delta_w": pa.float64(), "delta_w_js": pa.float64(), "delta_p": pa.float64(), "flipped": pa.bool_(),
+    "pixel_distance": pa.float64(),
+}  # fmt: skip
+_FILES = {"artefact": pa.string(), "artefact_sha256": pa.string(), "error": pa.string()}
+VERDICTS = ("confirmed", "hidden", "spurious")
+
+
+def schema(perturbations: Sequence[str]) -> pa.Schema:
+    """The table's columns.
+
+    >>> schema(["color_shift"]).names[-5:]
+    ['flipped_color_shift', 'pixel_distance_color_shift', 'artefact', 'artefact_sha256', 'error']
+    """
+    by_name = {f"{key}_{name}": kind for name in perturbations for key, kind in _PERTURBATION.items()}
+    return pa.schema({**_RECORD, **_EXPLANATION, **by_name, **_FILES})
+
+
+def row_of_record(record: Record) -> Row:
+    """The columns that are known before the model is asked."""
+    return {
+        "id": record.id, "question": record.question, "image": record.image, "kind": record.kind,
+        "answers": list(record.answers),
+    }  # fmt: skip
+
+
+def row_of_stcg(stcg: STCG, record: Record) -> Row:
+    """The columns that an explanation gives."""
+    data = stcg.data
+
+    def listed(name: str) -> list[float]:
+        return data[name].values.tolist()
+
+    verdicts = [str(v) for key in ("word_verdict", "region_verdict", "link_verdict") for v in data[key].values.flat]
+    judged = any(verdicts)
+    row: Row = {
+        "image_sha256": picture_digest(stcg.image),
+        "answer": stcg.answer,
+        "accuracy": vqa_accuracy(stcg.answer, record.answers) if record.answers else None,
+        "p_answer": float(data.attrs["p_answer"]),
+        "tokens": list(stcg.steps),
+        "p": listed("p"),
+        "words": list(stcg.words),
+        "word_effect": data["word_effect"].values.mean(0).tolist(),
+        "regions": list(stcg.regions),
+        "region_effect": data["region_effect"].values.mean(0).tolist(),
+        "visual_reliance": listed("visual_reliance"),
+        "entropy": listed("entropy"),
+        "order_p": float(data.attrs["order_p"]),
+        **{verdict: verdicts.count(verdict) if judged else None for verdict in VERDICTS},
+    }
+    for i, name in enumerate(data["perturbation"].values.tolist()):
+        row |= {f"{key}_{name}": data[key].values[i].item() for key in _PERTURBATION}
+    return row
+
+
+def picture_digest(image: np.ndarray) -> str:
+    """Of the pixels and the shape of a picture ``[height, width, 3]``."""
+    return hashlib.sha256(str(image.shape).encode() + image.tobytes()).hexdigest()
