@@ -1,22 +1,26 @@
-"""The causal graph of an answer: weights that say what each word, region and pair of them is worth, with intervals.
+"""The causal graph of an answer: weights that say what each word, region and link of them is worth, with intervals.
 
 1. *Screen*: the full input, and each player (word or region) absent alone.
-2. *Pairs*: the strongest players absent two at a time, as many as an eighth of the masks allows.
-3. *Spread*: all other masks are random, each player present with probability .5, .7 or .9.
+2. *Pairs*: players absent two at a time, on `PAIR_SHARE` of the masks, in the order of the product of their effects alone.
+3. *Spread*: all other masks are random, with each player present with probability .5 (six masks in ten), .7 (three) or .9 (one;
+   such masks are much like the first two groups).
 4. A `Surrogate` learns v from all of them, step by step of the answer.
-5. *Weights*, in nats, with m the surrogate's value and everything else present:
+5. *Weights*, in nats, with m the value where it was tried, else the surrogate's, and everything else present:
 
-       node   m(all) - m(all but i)                                          what the token loses without i
-       edge   m(all) - m(all but i) - m(all but j) + m(all but i and j)      how far losses of i and j do not add up
+       node     m(all) - m(all but i)                                          what the token loses without i
+       pair     m(all) - m(all but i) - m(all but j) + m(all but i and j)      how far losses of i and j do not add up
+       triple   the same 2 x 2 x 2 factorial of three                          what no pair of them accounts for
 
-   An edge is the exact 2 x 2 factorial where the pair was tried, and its prediction elsewhere. Positive: each of the two is
-   worth more while the other is there (they work together); negative: each can stand in for the other.
-6. *Intervals*: weight ± 1.96 standard deviations over bootstrap samples of the masks. They say how far the weight would move
-   had other masks been drawn. A node or edge whose interval holds zero is left out.
-7. *Sparse graph*: of each step's possible edges at most 15 %, the heaviest. `Causes.predict` sees only the graph:
-   b + sum_i a_i z_i + sum_ij g_ij z_i z_j over its nodes and edges, with coefficients fitted to the surrogate on many random
-   masks. A coefficient is an average over what else may be missing; a weight is what holds with
-   everything else there. The two differ where three or more players interact.
+   Positive: each is worth more while the other is there (they work together); negative: each can stand in for the other.
+   Triples are looked for among the strongest `TRIPLED` players.
+6. *Intervals*: weight ± 1.96 standard deviations of the surrogate's over bootstrap samples of the masks: how far a prediction
+   would move had other masks been drawn. A weight that was tried is exact, and keeps that margin as a matter of caution. A link
+   whose interval holds zero is left out.
+7. *Sparse graph*: at each step links in number at most 15 % of the possible pairs, chosen for how well they predict together
+   (`stcg_nb.sparse`). `Causes.predict` sees only these and the players.
+
+The screen and the pairs are the same for every seed, so graphs of two draws of masks agree on what they hold. On development
+questions more pairs than random masks cost no accuracy on unseen masks and gained much agreement.
 
 Related: ContextCite (arXiv 2409.00729) fits main effects by LASSO, ProxySPEX (arXiv 2505.17495) extracts interactions from boosted
 trees; Lundberg et al. 2020 and Tsai et al. 2023 (Faith-Shap) define other averages of the same interactions.
@@ -24,6 +28,7 @@ trees; Lundberg et al. 2020 and Tsai et al. 2023 (Faith-Shap) define other avera
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -31,52 +36,64 @@ import numpy as np
 
 from stcg_nb.errors import InputError
 from stcg_nb.game import Game
+from stcg_nb.sparse import RATES, fit_links, ranks, together
 from stcg_nb.surrogate import Surrogate
 
-RATES = (0.5, 0.7, 0.9)
 MIN_MASKS = 32
 EDGE_SHARE = 0.15
-PAIR_SHARE = 1 / 8
+PAIR_SHARE = 0.4
+SPREAD = (0.6, 0.3, 0.1)  # of the random masks at each of the rates
+TRIPLED = 9
 SAMPLES = 100  # of the bootstrap
-IMAGINED = 600  # masks a rate that the sparse graph's coefficients are fitted on
-RIDGE = 1e-2
+IMAGINED = 600  # masks a rate that the sparse graph is fitted on
 
 
 @dataclass(frozen=True, eq=False)
 class Causes:
-    """A causal graph: nodes are players at an answer step, edges pairs of players at a step.
+    """A causal graph: nodes are players at an answer step, links two or three players at a step.
 
     Attributes:
-        pairs: Every pair of players, int ``[pair, 2]``.
+        links: Every pair of players, then triples of the strongest, int ``[link, 3]``; the third of a pair is -1.
+        n_pairs: How many of them are pairs.
         node, node_low, node_high: Weights in nats with 95 % intervals, ``[step, player]``.
-        edge, edge_low, edge_high: The same, ``[step, pair]``.
-        in_graph: Which edges the sparse graph holds, bool ``[step, pair]``.
-        intercept, node_coefficient, edge_coefficient: What `predict` adds up, ``[step]``, ``[step, player]``, ``[step, pair]``; zero
-            outside the graph.
+        weight, low, high: The same of links, ``[step, link]``.
+        in_graph: Which links the sparse graph holds, bool ``[step, link]``.
+        intercept, node_coefficient, link_coefficient: What `predict` adds up, in ranks from 0 to 1, ``[step]``, ``[step, player]``,
+            ``[step, link]``; zero for links outside the graph.
         surrogate: What all of them were read from.
         masks, values: What was tried, bool ``[mask, player]``, and v, ``[mask, step]``.
     """
 
-    pairs: np.ndarray
+    links: np.ndarray
+    n_pairs: int
     node: np.ndarray
     node_low: np.ndarray
     node_high: np.ndarray
-    edge: np.ndarray
-    edge_low: np.ndarray
-    edge_high: np.ndarray
+    weight: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
     in_graph: np.ndarray
     intercept: np.ndarray
     node_coefficient: np.ndarray
-    edge_coefficient: np.ndarray
+    link_coefficient: np.ndarray
     surrogate: Surrogate
     masks: np.ndarray
     values: np.ndarray
 
+    @property
+    def pairs(self) -> np.ndarray:
+        """int ``[pair, 2]``."""
+        return self.links[: self.n_pairs, :2]
+
+    @property
+    def edge(self) -> np.ndarray:
+        """Weights of the pairs, ``[step, pair]``."""
+        return self.weight[:, : self.n_pairs]
+
     def predict(self, masks: np.ndarray) -> np.ndarray:
-        """What the sparse graph alone says of masks, ``[mask, step]``: good for ranks; its nats are drawn in at the tails."""
-        z = np.asarray(masks, dtype=float)
-        both = z[:, self.pairs[:, 0]] * z[:, self.pairs[:, 1]]
-        return self.intercept + z @ self.node_coefficient.T + both @ self.edge_coefficient.T
+        """What the sparse graph alone says of masks, ``[mask, step]``: their rank among masks with as many players."""
+        masks = np.asarray(masks, dtype=float)
+        return self.intercept + masks @ self.node_coefficient.T + together(masks, self.links) @ self.link_coefficient.T
 
 
 def find_causes(game: Game, n_masks: int = 256, seed: int = 0) -> Causes:
@@ -103,28 +120,31 @@ def find_causes(game: Game, n_masks: int = 256, seed: int = 0) -> Causes:
     surrogate = Surrogate(masks, values)
     players = game.n_players
     pairs = np.array(list(combinations(range(players), 2)))
-    probes = np.concatenate([np.ones((1, players), dtype=bool), without(players), without(players, pairs)])
+    alone = np.concatenate([np.ones((1, players), dtype=bool), without(players)])
+    effects = _tried(alone, surrogate.predict(alone), masks, values)
+    strongest = np.sort(np.argsort(-_strength(effects), kind="stable")[:TRIPLED])
+    triples = np.array(list(combinations(strongest, 3)), dtype=int).reshape(-1, 3)
+    links = np.concatenate([np.concatenate([pairs, np.full((len(pairs), 1), -1)], axis=1), triples])
+    probes = np.concatenate([alone, without(players, pairs), without(players, triples)])
+    exact = _tried(probes, surrogate.predict(probes), masks, values)
+    node, weight = (w.T for w in _weights(exact, pairs, triples))
+    node_off, off = (
+        1.96 * w.std(0, ddof=1).T for w in _weights(surrogate.resampled(probes, SAMPLES, seed), pairs, triples)
+    )
 
-    def weights(v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Nodes and edges from values of the probes, ``[..., probe, step]``."""
-        full, one, two = np.split(v, [1, 1 + players], axis=-2)
-        return full - one, full - one[..., pairs[:, 0], :] - one[..., pairs[:, 1], :] + two
-
-    node, edge = (w.T for w in weights(surrogate.predict(probes)))
-    node_off, edge_off = (
-        1.96 * w.std(0, ddof=1).T for w in weights(surrogate.resampled(probes, SAMPLES, seed))
-    )  # fmt: skip
-    in_graph = np.zeros(edge.shape, dtype=bool)
-    for t, heaviest in enumerate(np.argsort(-np.abs(edge), axis=1, kind="stable")):
-        sure = heaviest[np.abs(edge[t, heaviest]) > edge_off[t, heaviest]]
-        in_graph[t, sure[: max(1, int(EDGE_SHARE * len(pairs)))]] = True
-    nodes = np.abs(node) > node_off
-    for t, edges in enumerate(in_graph):
-        nodes[t, pairs[edges].ravel()] = True  # a product without its factors would stand for them too
-    intercept, node_coefficient, edge_coefficient = _coefficients(surrogate, pairs, nodes, in_graph, seed)
+    rate = np.arange(len(RATES) * IMAGINED) % len(RATES)
+    imagined = np.random.default_rng((seed, 1)).random((len(rate), players)) < np.array(RATES)[rate][:, None]
+    target = ranks(surrogate.score(imagined), rate)
+    most = max(1, int(EDGE_SHARE * len(pairs)))
+    link_coefficient = np.zeros(weight.shape)
+    intercept, node_coefficient = np.zeros(len(node)), np.zeros(node.shape)
+    for t, sure in enumerate(np.abs(weight) > off):
+        intercept[t], node_coefficient[t], link_coefficient[t, sure] = fit_links(
+            imagined, target[:, t], rate, links[sure], most
+        )
     return Causes(
-        pairs, node, node - node_off, node + node_off, edge, edge - edge_off, edge + edge_off, in_graph,
-        intercept, node_coefficient, edge_coefficient, surrogate, masks, values,
+        links, len(pairs), node, node - node_off, node + node_off, weight, weight - off, weight + off,
+        link_coefficient != 0, intercept, node_coefficient, link_coefficient, surrogate, masks, values,
     )  # fmt: skip
 
 
@@ -146,10 +166,19 @@ def without(players: int, absent: np.ndarray | None = None) -> np.ndarray:
     return masks
 
 
-def random_masks(players: int, n: int, rng: np.random.Generator) -> np.ndarray:
-    """Masks bool ``[mask, player]`` at the keep rates in turn."""
-    rates = np.array([RATES[i % len(RATES)] for i in range(n)])
-    return rng.random((n, players)) < rates[:, None]
+def random_masks(players: int, n: int, rng: np.random.Generator, shares: Sequence[float] | None = None) -> np.ndarray:
+    """Masks bool ``[mask, player]`` at the keep rates: in turn, or so many of each in random order.
+
+    Args:
+        players, n: How many players and masks.
+        rng: Draws them.
+        shares: Of the masks at each of `RATES`; they sum to 1.
+    """
+    if shares is None:
+        rate = np.arange(n) % len(RATES)
+    else:
+        rate = np.searchsorted(np.cumsum(shares)[:-1], (rng.permutation(n) + 0.5) / max(n, 1))
+    return rng.random((n, players)) < np.array(RATES)[rate][:, None]
 
 
 def _try(game: Game, n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -159,38 +188,39 @@ def _try(game: Game, n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.n
     if n >= 1.5 * players:
         masks = np.concatenate([masks, without(players)])
     values = game(masks)
+    tried = np.empty((0, players), dtype=bool)
     if len(masks) > 1:
-        effect = np.abs(values[0] - values[1:])
-        strength = (effect / np.maximum(effect.max(0), 1e-12)).max(1)
-        chosen = 0
-        while (chosen + 1) * chosen / 2 <= PAIR_SHARE * n and chosen < players:
-            chosen += 1
-        strongest = np.sort(np.argsort(-strength, kind="stable")[:chosen])
-        tried = without(players, np.array(list(combinations(strongest, 2)), dtype=int).reshape(-1, 2))
-    else:
-        tried = np.empty((0, players), dtype=bool)
-    rest = np.concatenate([tried, random_masks(players, n - len(masks) - len(tried), rng)])
+        strength = _strength(values)
+        pairs = np.array(list(combinations(range(players), 2)))
+        order = np.argsort(-strength[pairs].prod(1), kind="stable")
+        tried = without(players, pairs[order[: min(int(PAIR_SHARE * n), n - len(masks))]])
+    spread = random_masks(players, n - len(masks) - len(tried), rng, SPREAD)
+    rest = np.concatenate([tried, spread])
     return np.concatenate([masks, rest]), np.concatenate([values, game(rest)])
 
 
-def _coefficients(
-    surrogate: Surrogate, pairs: np.ndarray, nodes: np.ndarray, edges: np.ndarray, seed: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Intercept, node and edge coefficients by ridge regression on the surrogate's score of imagined masks.
+def _strength(values: np.ndarray) -> np.ndarray:
+    """How much each player matters, ``[player]``, from values of the full input and without each, ``[1 + player, step]``: its
+    largest effect at any step as a share of that step's largest."""
+    effect = np.abs(values[0] - values[1:])
+    return (effect / np.maximum(effect.max(0), 1e-12)).max(1)
 
-    Masks of one keep rate weigh as much as those of another, however much their values spread.
-    """
-    players = nodes.shape[1]
-    imagined = random_masks(players, len(RATES) * IMAGINED, np.random.default_rng((seed, 1)))
-    rate = np.arange(len(imagined)) % len(RATES)
-    z = imagined.astype(float)
-    features = np.concatenate([np.ones((len(z), 1)), z, z[:, pairs[:, 0]] * z[:, pairs[:, 1]]], axis=1)
-    out = np.zeros((nodes.shape[0], features.shape[1]))
-    for t, target in enumerate(surrogate.score(imagined).T):
-        spread = np.array([target[rate == r].std() for r in range(len(RATES))])
-        root = 1 / np.maximum(spread, 1e-9)[rate]
-        columns = np.flatnonzero(np.concatenate([[True], nodes[t], edges[t]]))
-        a = features[:, columns] * root[:, None]
-        ridge = RIDGE * np.diag((a**2).mean(0))
-        out[t, columns] = np.linalg.solve(a.T @ a + ridge, a.T @ (target * root))
-    return out[:, 0], out[:, 1 : 1 + players], out[:, 1 + players :]
+
+def _tried(probes: np.ndarray, predicted: np.ndarray, masks: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Predicted values ``[probe, step]``, with those in place that were tried."""
+    known = {mask.tobytes(): value for mask, value in zip(masks, values, strict=True)}
+    return np.stack([known.get(probe.tobytes(), guess) for probe, guess in zip(probes, predicted, strict=True)])
+
+
+def _weights(v: np.ndarray, pairs: np.ndarray, triples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Nodes ``[..., player, step]`` and links ``[..., link, step]`` from values of the probes, ``[..., probe, step]``: all, without
+    each player, each pair, each triple."""
+    players = v.shape[-2] - 1 - len(pairs) - len(triples)
+    full, one, two, three = np.split(v, np.cumsum([1, players, len(pairs)]), axis=-2)
+    pair = full - one[..., pairs[:, 0], :] - one[..., pairs[:, 1], :] + two
+    place = np.zeros((players, players), dtype=int)
+    place[pairs[:, 0], pairs[:, 1]] = np.arange(len(pairs))
+    i, j, k = triples.T
+    triple = full - sum(one[..., x, :] for x in (i, j, k)) - three
+    triple = triple + sum(two[..., place[x, y], :] for x, y in ((i, j), (i, k), (j, k)))
+    return full - one, np.concatenate([pair, triple], axis=-2)

@@ -82,6 +82,8 @@ class Difference:
 def difference(first: STCG, second: STCG) -> Difference:
     """Compare two explanations: of two images, questions or models, or of an image and a perturbed one.
 
+    Links of three players are left out.
+
     >>> import stcg_nb
     >>> path, question = stcg_nb.demo()
     >>> stcg = stcg_nb.explain(path, question, "mock", estimator="attention")
@@ -110,8 +112,8 @@ def difference(first: STCG, second: STCG) -> Difference:
             source, target = target, source
         return source, target, step, edge.kind
 
-    before = {k: e for e in first.edges() if (k := key(e, True)) is not None}
-    after = {k: e for e in second.edges() if (k := key(e, False)) is not None}
+    before = {k: e for e in first.edges() if e.third is None and (k := key(e, True)) is not None}
+    after = {k: e for e in second.edges() if e.third is None and (k := key(e, False)) is not None}
     changes = []
     for k in dict.fromkeys((*before, *after)):
         a, b = before.get(k), after.get(k)

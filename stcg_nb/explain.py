@@ -220,7 +220,9 @@ def _exact(effect: np.ndarray, words: int) -> Variables:
     nothing = np.zeros(effect.shape)
     said = np.full(effect.shape, "", dtype=str)
     numbers = {k: ("link", np.zeros(0)) for k in ("link_weight", "link_low", "link_high", "link_coefficient")}
-    places = {k: ("link", np.zeros(0, dtype=np.int64)) for k in ("link_source", "link_target", "link_step")}
+    places = {
+        k: ("link", np.zeros(0, dtype=np.int64)) for k in ("link_source", "link_target", "link_third", "link_step")
+    }
     return {
         **_by_player("low", effect, words), **_by_player("high", effect, words), **_by_player("verdict", said, words),
         **_by_player("coefficient", nothing, words), "intercept": ("step", nothing[:, 0]),
@@ -235,25 +237,25 @@ def _causal(game: Game, masks: int, seed: int, effect: np.ndarray, linked: Align
     off = causes.node_high - causes.node
     sure = np.abs(effect) > off
     said = verdict(sure, np.concatenate([linked.step_word, linked.step_patch], axis=1))
-    step, pair = np.nonzero(causes.in_graph)
-    source, target = causes.pairs[pair].T
-    word_region = (source < words) & (target >= words)
-    attention = np.zeros(len(pair), dtype=bool)
+    step, place = np.nonzero(causes.in_graph)
+    source, target, third = causes.links[place].T
+    word_region = (source < words) & (target >= words) & (third < 0)
+    attention = np.zeros(len(place), dtype=bool)
     attention[word_region] = linked.word_patch[source[word_region], target[word_region] - words]
-    # Attention has no edges between two words or two regions that could confirm one.
-    link_said = np.where(word_region, verdict(np.ones(len(pair), dtype=bool), attention), "")
+    # Attention has no edges between two words, two regions or three players that could confirm one.
+    link_said = np.where(word_region, verdict(np.ones(len(place), dtype=bool), attention), "")
 
     def link(values: np.ndarray) -> tuple[str, np.ndarray]:
-        return "link", values[step, pair]
+        return "link", values[step, place]
 
     return {
         **_by_player("low", effect - off, words), **_by_player("high", effect + off, words),
         **_by_player("verdict", said, words), **_by_player("coefficient", causes.node_coefficient, words),
         "intercept": ("step", causes.intercept),
         "link_source": ("link", source.astype(np.int64)), "link_target": ("link", target.astype(np.int64)),
-        "link_step": ("link", step.astype(np.int64)), "link_weight": link(causes.edge), "link_low": link(causes.edge_low),
-        "link_high": link(causes.edge_high), "link_coefficient": link(causes.edge_coefficient),
-        "link_verdict": ("link", link_said),
+        "link_third": ("link", third.astype(np.int64)), "link_step": ("link", step.astype(np.int64)),
+        "link_weight": link(causes.weight), "link_low": link(causes.low), "link_high": link(causes.high),
+        "link_coefficient": link(causes.link_coefficient), "link_verdict": ("link", link_said),
     }  # fmt: skip
 
 
@@ -270,7 +272,8 @@ def _aligned_by_cause(causal: Variables, game: Game) -> Alignment:
     low, high = (np.concatenate([causal[f"word_{k}"][1], causal[f"region_{k}"][1]], axis=1) for k in ("low", "high"))
     supports = np.where(low > 0, (low + high) / 2, 0)
     both = np.zeros((game.n_players, game.n_players))
-    places = (causal["link_source"][1], causal["link_target"][1])
-    np.maximum.at(both, places, np.abs(causal["link_weight"][1]))
+    pairs = causal["link_third"][1] < 0
+    places = (causal["link_source"][1][pairs], causal["link_target"][1][pairs])
+    np.maximum.at(both, places, np.abs(causal["link_weight"][1][pairs]))
     words = game.n_words
     return Alignment(both[:words, words:], supports[:, words:], supports[:, :words])

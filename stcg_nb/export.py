@@ -20,8 +20,8 @@ def json_text(stcg: STCG) -> str:
     ``regions[].box`` is x0, y0, x1, y1 in pixels of the image, the latter two exclusive; ``regions[].mask`` holds run
     lengths, row by row, beginning with how many pixels are outside; ``region_spec`` is how the regions were asked for.
     Nothing is NaN: what does not exist is null. Effects and v are in nats. ``nodes`` are the main effects: what a step loses
-    without a word or region. ``coefficient`` and ``intercepts`` are what the sparse causal graph predicts masks with; they are 0 for
-    other estimators.
+    without a word or region. ``coefficient`` and ``intercepts`` are what the sparse causal graph predicts the ranks of masks with,
+    from 0 to 1 (`stcg_nb.sparse`); they are 0 for other estimators. A ``joint`` edge has a ``third`` end.
     """
     data = stcg.data
     height, width = stcg.image.shape[:2]
@@ -83,7 +83,7 @@ def json_text(stcg: STCG) -> str:
         ],
         "intercepts": data["intercept"].values.tolist(),
         "edges": [
-            {**edge._asdict(), **({"coefficient": next(coefficients)} if edge.kind == "interaction" else {})}
+            {**edge._asdict(), **({"coefficient": next(coefficients)} if edge.kind in ("interaction", "joint") else {})}
             for edge in edges
         ],
     }

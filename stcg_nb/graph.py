@@ -14,10 +14,11 @@ variable             dimensions                         meaning
 ``word_low`` ...     step, word                         95 % interval of the effect, and ``word_high``; the effect itself where
                                                         nothing was sampled. ``region_low`` and ``region_high`` likewise
 ``word_verdict`` ..  step, word                         the edge's verdict (`stcg_nb.verdicts`), and ``region_verdict``
-``link_source`` ...  link                               pairs of players (words, then regions) that work together at a step, by
-                                                        the causal estimator: ``link_source``, ``link_target``, ``link_step``,
-                                                        ``link_weight`` in nats with ``link_low``, ``link_high``, ``link_verdict``
-``intercept`` ...    step                               what the sparse graph predicts masks with (`stcg_nb.causal`), and
+``link_source`` ...  link                               two or three players (words, then regions) that work together at a step,
+                                                        by the causal estimator: ``link_source``, ``link_target``, ``link_third``
+                                                        (-1 for two), ``link_step``, ``link_weight`` in nats with ``link_low``,
+                                                        ``link_high``, ``link_verdict``
+``intercept`` ...    step                               what the sparse graph predicts ranks of masks with (`stcg_nb.sparse`), and
                                                         ``word_coefficient``, ``region_coefficient``, ``link_coefficient``
 ``visual_reliance``  step                               v less v with the image blanked, nats
 ``entropy``          step                               of A's normalised row, nats
@@ -27,9 +28,9 @@ variable             dimensions                         meaning
 ``perturbed_p`` ...  perturbation, step                 what each perturbation leaves; and ``perturbed_step_region``
 ===================  =================================  =====================================================================
 
-As a graph it has nodes for words, regions and answer steps, and four kinds of edges: *alignment* (what the estimator links),
-*temporal* (from step to step), *counterfactual* (what the answer loses without a word or region) and *interaction* (how far two
-such losses do not add up; with the causal estimator alone).
+As a graph it has nodes for words, regions and answer steps, and five kinds of edges: *alignment* (what the estimator links),
+*temporal* (from step to step), *counterfactual* (what the answer loses without a word or region); and with the causal estimator alone
+*interaction* (how far two such losses do not add up) and *joint* (what is left of that for three).
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ import xarray as xr
 from stcg_nb.errors import InputError
 
 FORMAT = "stcg"
-VERSION = 2
+VERSION = 3
 
 _TEXT = "U"
 _SCHEMA: dict[str, tuple[tuple[str, ...], str]] = {
@@ -77,6 +78,7 @@ _SCHEMA: dict[str, tuple[tuple[str, ...], str]] = {
     "region_coefficient": (("step", "region"), "float64"),
     "link_source": (("link",), "int64"),
     "link_target": (("link",), "int64"),
+    "link_third": (("link",), "int64"),
     "link_step": (("link",), "int64"),
     "link_weight": (("link",), "float64"),
     "link_low": (("link",), "float64"),
@@ -119,7 +121,7 @@ _ATTRS = {
 
 class Edge(NamedTuple):
     """An edge: ``step`` is None where it belongs to none, ``low`` and ``high`` where it has no interval, ``verdict`` where it has
-    none; weights are in nats for counterfactual and interaction edges."""
+    none, ``third`` where it has two ends; weights are in nats for counterfactual, interaction and joint edges."""
 
     source: str
     target: str
@@ -129,6 +131,7 @@ class Edge(NamedTuple):
     low: float | None = None
     high: float | None = None
     verdict: str | None = None
+    third: str | None = None
 
 
 class STCG:
@@ -205,7 +208,8 @@ class STCG:
         Nodes ``word:0``, ``region:0``, ``step:0`` carry ``kind``, ``label`` and numbers. Edges are keyed by ``kind``, and carry
         ``weight`` and ``step`` (-1 where they belong to none): *alignment* from word to region, region to step and word to
         step; *temporal* from a step to the next, 1 less the Jensen-Shannon distance of their links; *counterfactual* from
-        word and region to step, in nats, signed; *interaction* between words and regions, keyed ``interaction:STEP``, in nats.
+        word and region to step, in nats, signed; *interaction* between words and regions, keyed ``interaction:STEP``, in nats;
+        *joint* the same of three, of which the edge joins two and names the ``third``, keyed ``joint:STEP:THIRD``.
         Where an edge has an interval and a verdict, it carries ``low``, ``high`` and ``verdict``.
         """
         data = self._data
@@ -219,7 +223,9 @@ class STCG:
             numbers = {k: float(data[k].values[t]) for k in ("p", "v", "entropy", "visual_reliance")}
             graph.add_node(f"step:{t}", kind="step", label=token, step=t, **numbers)
         for edge in self.edges():
-            key = f"{edge.kind}:{edge.step}" if edge.kind == "interaction" else edge.kind
+            key = {"interaction": f"interaction:{edge.step}", "joint": f"joint:{edge.step}:{edge.third}"}.get(
+                edge.kind, edge.kind
+            )
             values = {k: v for k, v in edge._asdict().items() if k not in ("source", "target") and v is not None}
             graph.add_edge(edge.source, edge.target, key=key, **{"step": -1, **values})
         return graph
@@ -252,12 +258,15 @@ class STCG:
         add("counterfactual", "word_effect", "word", "step")
         for t in range(1, len(self.steps)):
             out.append(Edge(f"step:{t - 1}", f"step:{t}", t, "temporal", 1 - float(data["js_previous"].values[t])))
-        names = ("source", "target", "step", "weight", "low", "high", "verdict")
-        for source, target, step, weight, low, high, said in zip(
+        names = ("source", "target", "third", "step", "weight", "low", "high", "verdict")
+        for source, target, third, step, weight, low, high, said in zip(
             *(data[f"link_{k}"].values.tolist() for k in names), strict=True
         ):
             ends = self._player(source), self._player(target)
-            out.append(Edge(*ends, step, "interaction", weight, low, high, said or None))
+            if third < 0:
+                out.append(Edge(*ends, step, "interaction", weight, low, high, said or None))
+            else:
+                out.append(Edge(*ends, step, "joint", weight, low, high, said or None, self._player(third)))
         return tuple(out)
 
     def _player(self, i: int) -> str:
@@ -382,9 +391,15 @@ def _checked(dataset: xr.Dataset) -> xr.Dataset:
         if dataset.sizes[dim] != size:
             raise InputError(f"An STCG has {size} along {dim!r}; the dataset has {dataset.sizes[dim]}.")
     players, steps = dataset.sizes["word"] + dataset.sizes["region"], dataset.sizes["step"]
-    for name, end in (("link_source", players), ("link_target", players), ("link_step", steps)):
-        if ((dataset[name].values < 0) | (dataset[name].values >= end)).any():
-            raise InputError(f"{name} must hold numbers from 0 to {end - 1}.")
+    ends = (
+        ("link_source", 0, players),
+        ("link_target", 0, players),
+        ("link_third", -1, players),
+        ("link_step", 0, steps),
+    )
+    for name, first, end in ends:
+        if ((dataset[name].values < first) | (dataset[name].values >= end)).any():
+            raise InputError(f"{name} must hold numbers from {first} to {end - 1}.")
     labels, regions = dataset["region_labels"].values, dataset.sizes["region"]
     if not np.array_equal(np.unique(labels), np.arange(regions)):
         raise InputError(f"region_labels must hold each number from 0 to {regions - 1}, and no other.")

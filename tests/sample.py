@@ -67,6 +67,7 @@ def sample_dataset(
             "region_coefficient": (("step", "region"), rng.normal(0, 1, (t, r))),
             "link_source": ("link", np.array([0, 1, n], dtype=np.int64) % (n + r)),
             "link_target": ("link", np.array([n, n + 1, n + 2], dtype=np.int64) % (n + r)),
+            "link_third": ("link", np.array([-1, -1, 0], dtype=np.int64)),
             "link_step": ("link", np.array([0, t - 1, t - 1], dtype=np.int64)),
             "link_weight": ("link", np.array([1.5, -0.5, 0.25])),
             "link_low": ("link", np.array([1.0, -0.75, 0.125])),

@@ -55,13 +55,31 @@ def test_edges_are_the_two_by_two_factorials(causes):
     truth = np.zeros((2, len(causes.pairs)))
     truth[0, pair(causes, 2, 3)] = 3
     truth[1, pair(causes, 0, 4)] = -4
-    np.testing.assert_allclose(causes.edge, truth, atol=0.2)
+    np.testing.assert_allclose(causes.edge, truth, atol=1e-9)
+
+
+def test_a_triple_is_what_no_pair_of_its_players_accounts_for():
+    """By hand: v = 2 z0 z1 z2 + z0 z1 has the triple 2; its pairs' factorials hold it too, all else being present."""
+
+    class Three:
+        n_players = 6
+
+        def __call__(self, masks):
+            z = np.asarray(masks, dtype=float)
+            return (2 * z[:, 0] * z[:, 1] * z[:, 2] + z[:, 0] * z[:, 1] + z @ SMALL[:6])[:, None]
+
+    causes = find_causes(Three(), n_masks=64, seed=0)
+    of = {tuple(link): causes.weight[0, k] for k, link in enumerate(causes.links.tolist())}
+    assert of[0, 1, 2] == pytest.approx(2, abs=0.2)
+    assert (of[0, 1, -1], of[0, 2, -1]) == pytest.approx((3, 2))
+    assert max(abs(of[t]) for t in of if t[2] > 2) < 0.2
+    assert causes.in_graph[0, causes.links.tolist().index([0, 1, 2])]
 
 
 def test_the_sparse_graph_holds_the_true_edges_and_few_others(causes):
     assert causes.in_graph[0, pair(causes, 2, 3)] and causes.in_graph[1, pair(causes, 0, 4)]
     assert causes.in_graph.sum(1).max() <= EDGE_SHARE * len(causes.pairs)
-    sure = (causes.edge_low > 0) | (causes.edge_high < 0)
+    sure = (causes.low > 0) | (causes.high < 0)
     assert not (causes.in_graph & ~sure).any()
 
 
@@ -73,15 +91,15 @@ def test_the_sparse_graph_alone_predicts_unseen_masks(causes):
 def test_it_adds_up_its_coefficients_and_nothing_else(causes):
     mask = np.array([[True, False, True, True, False, False, True, True, False]])
     total = causes.intercept[0] + sum(causes.node_coefficient[0, i] for i in np.flatnonzero(mask[0]))
-    total += sum(causes.edge_coefficient[0, k] for k, (i, j) in enumerate(causes.pairs) if mask[0, i] and mask[0, j])
+    total += sum(causes.link_coefficient[0, k] for k, ends in enumerate(causes.links) if mask[0, ends[ends >= 0]].all())
     assert causes.predict(mask)[0, 0] == pytest.approx(total)
-    assert not causes.edge_coefficient[~causes.in_graph].any()
+    assert not causes.link_coefficient[~causes.in_graph].any()
 
 
 def test_intervals_hold_the_weight_and_shrink_with_more_masks(causes):
     assert (causes.node_low <= causes.node).all() and (causes.node <= causes.node_high).all()
     fewer = find_causes(Known(), n_masks=32, seed=0)
-    assert (causes.edge_high - causes.edge_low).mean() < (fewer.edge_high - fewer.edge_low).mean()
+    assert (causes.high - causes.low).mean() < (fewer.high - fewer.low).mean()
 
 
 def test_it_tries_as_many_masks_as_it_says_and_depends_on_its_seed_alone():
@@ -108,10 +126,14 @@ def test_the_surrogates_posterior_is_the_textbooks():
     fitted = Surrogate(masks, values)
     p = {name: value.exp().numpy() for name, value in fitted._parameters.items()}
 
+    def shrink(z):
+        return np.prod([1 / p["absent"][0, i] for i in range(4) if not z[i]])
+
     def kernel(a, b):
         differ = sum(p["rate"][0, i] for i in range(4) if a[i] != b[i])
         linear = sum(p["slope"][0, i] * (a[i] - 0.7) * (b[i] - 0.7) for i in range(4))
-        return p["scale"][0] * np.exp(-differ) + linear + p["offset"][0]
+        varying = p["scale"][0] * shrink(a) * shrink(b) * (1 + differ / p["tail"][0]) ** -p["tail"][0]
+        return varying + linear + p["offset"][0]
 
     gram = np.array([[kernel(a, b) for b in masks] for a in masks]) + (p["noise"][0] + 1e-5) * np.eye(40)
     target = (values[:, 0] - values.mean()) / values.std()

@@ -97,10 +97,11 @@ def test_json_edges_are_those_of_the_graph(stcg, content):
     ids = {x["id"] for part in ("words", "regions", "steps") for x in content[part]}
     graph = nx.MultiDiGraph()
     for edge in content["edges"]:
-        more = {"coefficient"} if edge["kind"] == "interaction" else set()
-        assert set(edge) == {"source", "target", "step", "kind", "weight", "low", "high", "verdict"} | more
-        assert {edge["source"], edge["target"]} <= ids
-        key = f"interaction:{edge['step']}" if more else edge["kind"]
+        keys = {"interaction": f"interaction:{edge['step']}", "joint": f"joint:{edge['step']}:{edge['third']}"}
+        more = {"coefficient"} if edge["kind"] in keys else set()
+        assert set(edge) == {"source", "target", "third", "step", "kind", "weight", "low", "high", "verdict"} | more
+        assert {edge["source"], edge["target"]} <= ids and (edge["third"] is not None) == (edge["kind"] == "joint")
+        key = keys.get(edge["kind"], edge["kind"])
         graph.add_edge(edge["source"], edge["target"], key=key, weight=edge["weight"])
     view = stcg.to_networkx()
     assert {(a, b, k): w for a, b, k, w in graph.edges(keys=True, data="weight")} == {
@@ -116,15 +117,17 @@ def test_the_json_alone_predicts_masks(stcg, content):
     for node in content["nodes"]:
         said[node["step"]] += node["coefficient"] * present[node["id"]]
     for edge in content["edges"]:
-        if edge["kind"] == "interaction":
-            said[edge["step"]] += edge["coefficient"] * present[edge["source"]] * present[edge["target"]]
+        if edge["kind"] in ("interaction", "joint"):
+            ends = [edge[k] for k in ("source", "target", "third") if edge[k] is not None]
+            said[edge["step"]] += edge["coefficient"] * all(present[e] for e in ends)
     data, z = stcg.data, np.array([present[p] for p in players], dtype=float)
     coefficients = np.concatenate([data["word_coefficient"].values, data["region_coefficient"].values], 1)
     expected = data["intercept"].values + coefficients @ z
     for i in range(data.sizes["link"]):
         one = data.isel(link=i)
-        both = z[int(one["link_source"])] * z[int(one["link_target"])]
-        expected[int(one["link_step"])] += float(one["link_coefficient"]) * both
+        product = z[int(one["link_source"])] * z[int(one["link_target"])]
+        product *= 1 if (third := int(one["link_third"])) < 0 else z[third]
+        expected[int(one["link_step"])] += float(one["link_coefficient"]) * product
     np.testing.assert_allclose(said, expected)
 
 

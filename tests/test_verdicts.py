@@ -84,8 +84,8 @@ def test_the_causal_estimator_holds_the_causal_graph(mock, stcg):
     np.testing.assert_allclose(data["word_high"] - data["word_low"], 2 * (causes.node_high - causes.node)[:, :words])
     for i in range(data.sizes["link"]):
         one = data.isel(link=i)
-        pair = (causes.pairs == (int(one["link_source"]), int(one["link_target"]))).all(1)
-        assert float(one["link_weight"]) == pytest.approx(causes.edge[int(one["link_step"]), pair][0])
+        place = (causes.links == [int(one[f"link_{k}"]) for k in ("source", "target", "third")]).all(1)
+        assert float(one["link_weight"]) == pytest.approx(causes.weight[int(one["link_step"]), place][0])
 
 
 def test_effects_are_exact_and_within_their_interval(mock, stcg):
