@@ -37,7 +37,7 @@ import numpy as np
 from tqdm import tqdm
 
 from stcg_nb.alignment import align, needed_sites
-from stcg_nb.causal import Causes, find_causes, without
+from stcg_nb.causal import find_causes, pair_weights, without
 from stcg_nb.curves import answer_probability, removal_curves
 from stcg_nb.errors import InputError
 from stcg_nb.game import Game
@@ -159,13 +159,14 @@ def measure_question(model: Engine, shuffled: Engine, scene: Scene, question: Qu
     out["interaction_faithfulness"] = _mean(
         interaction_faithfulness(edge[drawn], truth) for edge, truth in zip(causes.edge, exact, strict=True)
     )
-    out["jaccard_masks"] = _overlap(causes, find_causes(game, masks, seed=1))
+    out["jaccard_masks"] = _overlap(causes.edge, pair_weights(game, masks, seed=1))
     kept, overlaps = [], []
     for picture in disturbed(scene.image, scene.seed):
         same = model.answer([picture], prompt)[0].text == question.answer
         kept.append(float(same))
         if same:
-            overlaps.append(_overlap(causes, find_causes(Game(model, picture, prompt, answer, regions), masks, seed=0)))
+            other = Game(model, picture, prompt, answer, regions)
+            overlaps.append(_overlap(causes.edge, pair_weights(other, masks, seed=0)))
     out["retained"], out["jaccard_noise"] = float(np.mean(kept)), _mean(iter(overlaps))
     if question.rests_on:
         truth = np.any([scene.objects[k].mask for k in question.rests_on], axis=0)
@@ -217,8 +218,9 @@ def _attention(model: Engine, game: Game) -> np.ndarray:
     return np.concatenate([found.step_word, found.step_patch @ share], axis=1)
 
 
-def _overlap(a: Causes, b: Causes) -> float:
-    return _mean(jaccard_top(x, y) for x, y in zip(a.edge, b.edge, strict=True))
+def _overlap(a: np.ndarray, b: np.ndarray) -> float:
+    """Mean over steps of the overlap of two graphs' edges ``[step, pair]``."""
+    return _mean(jaccard_top(x, y) for x, y in zip(a, b, strict=True))
 
 
 def _probability(game: Game) -> Callable[[np.ndarray], np.ndarray]:

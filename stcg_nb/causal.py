@@ -115,11 +115,9 @@ def find_causes(game: Game, n_masks: int = 256, seed: int = 0) -> Causes:
     >>> find_causes(game, n_masks=64).node.shape
     (3, 7)
     """
-    check_masks(n_masks)
-    masks, values = _try(game, n_masks, np.random.default_rng(seed))
-    surrogate = Surrogate(masks, values)
+    masks, values, surrogate = _learn(game, n_masks, seed)
     players = game.n_players
-    pairs = np.array(list(combinations(range(players), 2)))
+    pairs = _pairs(players)
     alone = np.concatenate([np.ones((1, players), dtype=bool), without(players)])
     effects = _tried(alone, surrogate.predict(alone), masks, values)
     strongest = np.sort(np.argsort(-_strength(effects), kind="stable")[:TRIPLED])
@@ -146,6 +144,19 @@ def find_causes(game: Game, n_masks: int = 256, seed: int = 0) -> Causes:
         links, len(pairs), node, node - node_off, node + node_off, weight, weight - off, weight + off,
         link_coefficient != 0, intercept, node_coefficient, link_coefficient, surrogate, masks, values,
     )  # fmt: skip
+
+
+def pair_weights(game: Game, n_masks: int = 256, seed: int = 0) -> np.ndarray:
+    """The pairs' weights alone, ``[step, pair]``: `Causes.edge` without the work of intervals and of the sparse graph.
+
+    Arguments and errors as `find_causes`.
+    """
+    masks, values, surrogate = _learn(game, n_masks, seed)
+    players = game.n_players
+    pairs = _pairs(players)
+    probes = np.concatenate([np.ones((1, players), dtype=bool), without(players), without(players, pairs)])
+    exact = _tried(probes, surrogate.predict(probes), masks, values)
+    return _weights(exact, pairs, np.empty((0, 3), dtype=int))[1].T
 
 
 def check_masks(n: int) -> None:
@@ -181,6 +192,18 @@ def random_masks(players: int, n: int, rng: np.random.Generator, shares: Sequenc
     return rng.random((n, players)) < np.array(RATES)[rate][:, None]
 
 
+def _learn(game: Game, n: int, seed: int) -> tuple[np.ndarray, np.ndarray, Surrogate]:
+    """Masks, their values, and what is learnt from them."""
+    check_masks(n)
+    masks, values = _try(game, n, np.random.default_rng(seed))
+    return masks, values, Surrogate(masks, values)
+
+
+def _pairs(players: int) -> np.ndarray:
+    """Every pair of players, int ``[pair, 2]``."""
+    return np.array(list(combinations(range(players), 2)))
+
+
 def _try(game: Game, n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Masks and their values: screen, pairs, spread."""
     players = game.n_players
@@ -191,7 +214,7 @@ def _try(game: Game, n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.n
     tried = np.empty((0, players), dtype=bool)
     if len(masks) > 1:
         strength = _strength(values)
-        pairs = np.array(list(combinations(range(players), 2)))
+        pairs = _pairs(players)
         order = np.argsort(-strength[pairs].prod(1), kind="stable")
         tried = without(players, pairs[order[: min(int(PAIR_SHARE * n), n - len(masks))]])
     spread = random_masks(players, n - len(masks) - len(tried), rng, SPREAD)

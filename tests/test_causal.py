@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from stcg_nb.causal import EDGE_SHARE, find_causes, random_masks, without
+from stcg_nb.causal import EDGE_SHARE, find_causes, pair_weights, random_masks, without
 from stcg_nb.errors import InputError
 from stcg_nb.measures import held_out_masks, lds
 from stcg_nb.surrogate import Surrogate, normal_scores
@@ -56,6 +56,10 @@ def test_edges_are_the_two_by_two_factorials(causes):
     truth[0, pair(causes, 2, 3)] = 3
     truth[1, pair(causes, 0, 4)] = -4
     np.testing.assert_allclose(causes.edge, truth, atol=1e-9)
+
+
+def test_the_pairs_weights_can_be_had_alone(causes):
+    np.testing.assert_allclose(pair_weights(Known(), n_masks=128, seed=0), causes.edge)
 
 
 def test_a_triple_is_what_no_pair_of_its_players_accounts_for():
