@@ -145,6 +145,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--steps", type=int, nargs=3, default=(800, 4000, 5000), metavar=STAGES)
     parser.add_argument("--start", type=Path, help="folder of a finished model to do the last stage on")
+    parser.add_argument("--rate", type=float, default=1.0, help="share of the learning rates, for a short last run")
     parser.add_argument("--images", type=int, default=32, help="pictures a step")
     parser.add_argument("--questions", type=int, default=8, help="questions a picture, at most")
     args = parser.parse_args()
@@ -215,7 +216,7 @@ def main() -> None:
         began = time.time()
         for step, batch in enumerate(bar, start):
             for group, top in zip(groups, RATES[name], strict=True):
-                group["lr"] = top * rate(step, steps)
+                group["lr"] = args.rate * top * rate(step, steps)
             with torch.autocast("cpu", torch.bfloat16):
                 queries, losses, shown = see(model, heads, batch, normalize, frozen)
                 loss = sum(losses.values())
