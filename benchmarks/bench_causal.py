@@ -37,6 +37,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from importlib.resources import files
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +74,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1, help="of their scenes (default 1)")
     parser.add_argument("--budgets", nargs="+", type=int, default=BUDGETS, metavar="FORWARDS")
     parser.add_argument("--repeats", type=int, default=5, help="rounds of timing (default 5)")
-    parser.add_argument("--json", type=Path, metavar="OUT", help="also write the LDS of every question")
+    parser.add_argument("--json", type=Path, metavar="OUT", help="keeps the LDS of every question; goes on from it")
     parser.add_argument("--quick", action="store_true", help="two questions, few forward passes, two rounds: a trial")
     parser.add_argument("--peak", nargs=2, metavar=("WHAT", "MASKS"), help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -95,10 +96,7 @@ def main() -> None:
         if "captum" in args.parts:
             report("captum, 250M", against_captum(folder, 4 if args.quick else 8, args.repeats))
         if "lds" in args.parts:
-            scores = measure_lds(args.n, args.seed, args.budgets)
-            print_lds(scores, args.budgets, args.seed)
-            if args.json:
-                args.json.write_text(json.dumps(scores), encoding="utf-8")
+            print_lds(measure_lds(args.n, args.seed, args.budgets, args.json), args.budgets, args.seed)
         if "memory" in args.parts:
             report("memory, tiny", memory((64, 128) if args.quick else (64, 1024, 4096)))
 
@@ -191,7 +189,7 @@ def cuts(source: str, n: int, repeats: int) -> dict[str, str]:
     masks = held_out_masks(fill.n_players, n, seed=0)[0]
 
     def cutting() -> np.ndarray:
-        cut.model._cache.clear()  # type: ignore[attr-defined]
+        cut.model._encoder.cache.clear()  # type: ignore[attr-defined]
         return cut(masks)
 
     at = rounds(repeats, fill=lambda: fill(masks), cut=cutting)
@@ -261,27 +259,40 @@ def questions(model: Model, seed: int) -> Iterator[tuple[Scene, Question]]:
             yield scene, question
 
 
-def measure_lds(n: int, seed: int, budgets: list[int]) -> list[dict[str, Any]]:
+def measure_lds(n: int, seed: int, budgets: list[int], kept: Path | None) -> list[dict[str, Any]]:
     """For each question its scene, its players, and for each estimator and budget the LDS and the forwards asked for."""
     model, scores = load_model("tiny"), []
-    for _, (scene, question) in zip(tqdm(range(n), desc="LDS", unit="question"), questions(model, seed), strict=False):
-        game = CountedGame(
-            model, scene.image, model.prompt(question.text), model.target(question.answer), make_regions(scene.image)
-        )
-        masks, rate = held_out_masks(game.n_players, HELD_OUT, seed=scene.seed)
-        real = game(masks)
-        found: dict[str, dict[int, tuple[float, int] | None]] = {}
-        for name, estimator in ESTIMATORS.items():
-            found[name] = {}
-            for budget in budgets:
-                game.asked[0] = 0
-                try:
-                    predicted = estimator(game, budget, 0)(masks)
-                    found[name][budget] = lds(predicted, real, rate), game.asked[0]
-                except TooFew:
-                    found[name][budget] = None
-        scores.append({"scene": scene.seed, "players": game.n_players, "lds": found})
-    return scores
+    head = {"model": model.revision, "seed": seed, "budgets": list(budgets), "estimators": list(ESTIMATORS)}
+    if kept is not None and kept.exists():
+        before = json.loads(kept.read_text(encoding="utf-8"))
+        if before["head"] != head:
+            raise SystemExit(f"{kept} is of another run ({before['head']}); delete it, or name another file.")
+        scores = before["questions"]
+    fresh = islice(questions(model, seed), len(scores), n)
+    for scene, question in tqdm(fresh, desc="LDS", unit="question", total=n, initial=len(scores)):
+        scores.append(measure_question(model, scene, question, budgets))
+        if kept is not None:
+            kept.write_text(json.dumps({"head": head, "questions": scores}), encoding="utf-8")
+    return scores[:n]
+
+
+def measure_question(model: Model, scene: Scene, question: Question, budgets: list[int]) -> dict[str, Any]:
+    game = CountedGame(
+        model, scene.image, model.prompt(question.text), model.target(question.answer), make_regions(scene.image)
+    )
+    masks, rate = held_out_masks(game.n_players, HELD_OUT, seed=scene.seed)
+    real = game(masks)
+    found: dict[str, dict[str, tuple[float, int] | None]] = {}
+    for name, estimator in ESTIMATORS.items():
+        found[name] = {}
+        for budget in budgets:
+            game.asked[0] = 0
+            try:
+                predicted = estimator(game, budget, 0)(masks)
+                found[name][str(budget)] = lds(predicted, real, rate), game.asked[0]
+            except TooFew:
+                found[name][str(budget)] = None
+    return {"scene": scene.seed, "players": game.n_players, "lds": found}
 
 
 def print_lds(scores: list[dict[str, Any]], budgets: list[int], seed: int) -> None:
@@ -291,7 +302,7 @@ def print_lds(scores: list[dict[str, Any]], budgets: list[int], seed: int) -> No
     print(f"  {'':<30}" + "".join(f"{budget:<27}" for budget in budgets))
 
     def column(name: str, budget: int) -> tuple[np.ndarray, np.ndarray]:
-        cells = [s["lds"][name][budget] or (np.nan, np.nan) for s in scores]
+        cells = [s["lds"][name][str(budget)] or (np.nan, np.nan) for s in scores]
         value, asked = np.array(cells, dtype=float).T
         return value, asked
 

@@ -50,6 +50,11 @@ class CountedGame(Game):
         return {}
 
     @cached_property
+    def causes(self) -> dict[tuple[int, int], tuple[Causes, int]]:
+        """Causal graphs by number of masks and seed, with the masks asked for."""
+        return {}
+
+    @cached_property
     def asked(self) -> list[int]:
         """One number: how many masks it was asked for."""
         return [0]
@@ -90,17 +95,16 @@ def our_graph(game: CountedGame, budget: int, seed: int) -> Predict:
 
 def _causes(game: CountedGame, budget: int, seed: int) -> Causes:
     """Fitted once for both of the above."""
-    fitted = game.__dict__.setdefault("causes", {})
-    if (budget, seed) in fitted:
-        causes, forwards = fitted[budget, seed]
-        game.asked[0] += forwards
-        return causes
-    before = game.asked[0]
-    try:
-        causes = find_causes(game, budget, seed)
-    except InputError as error:
-        raise TooFew from error
-    fitted[budget, seed] = causes, game.asked[0] - before
+    if (budget, seed) not in game.causes:
+        before = game.asked[0]
+        try:
+            causes = find_causes(game, budget, seed)
+        except InputError as error:
+            raise TooFew from error
+        game.causes[budget, seed] = causes, game.asked[0] - before
+        game.asked[0] = before
+    causes, forwards = game.causes[budget, seed]
+    game.asked[0] += forwards
     return causes
 
 
