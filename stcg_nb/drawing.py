@@ -25,7 +25,7 @@ UNIT = 440  # pixels of the image's longer side
 HALF, GAP, LINE = 0.78, 0.15, 0.095  # of the layout, in units
 CELLS = 160  # regions are drawn on a grid of so many cells a side
 HANDLES = 120  # links beyond so many have no handle to click: they would hide the image
-DASHES = {"solid": "none", "dash": "7 4", "dot": "1.5 4"}
+DASHES = {"solid": (0.0, 0.0), "dash": (7.0, 4.0), "dot": (1.5, 4.0)}  # of a line up to 3 pixels wide
 CUT_MARK = "✂"
 KINDS = {"word": "word", "region": "region", "step": "token"}
 
@@ -258,10 +258,11 @@ class Drawing:
         if name == picked:
             width, opacity = max(width, 3.0) + 2, 1.0
         start, end = self._at(edge.source), self._at(edge.target)
+        on, off = (length * max(1.0, width / 3) for length in DASHES[dash])
         points = " ".join(f"{x:.0f},{y:.0f}" for x, y in (*bend(start, end), end))
         return (
             f'<path d="M{start[0]:.0f},{start[1]:.0f}C{points}" stroke="{color}" stroke-width="{width:g}" '
-            f'stroke-dasharray="{DASHES[dash]}" opacity="{opacity:.2f}"/>'
+            f'stroke-dasharray="{f"{on:.1f} {off:.1f}" if on else "none"}" opacity="{opacity:.2f}"/>'
         )
 
     def _handle(self, edge: Edge, picked: str | None, cuts: Collection[str]) -> str:

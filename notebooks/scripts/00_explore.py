@@ -36,9 +36,9 @@ from typing import Optional
 model: Optional[str] = None  # "tiny", "mock", a hub id or a folder; None: STCG_MODEL, USE_MOCK_MODEL, STCG_FORCE_REAL
 device: Optional[str] = None  # "cpu", "cuda:0"; None: STCG_DEVICE
 dtype: Optional[str] = None  # "float32", "bfloat16", "float16"; None: STCG_DTYPE
-image: Optional[str] = (
-    None  # "demo", "scene:7", "photo:coffee", or full path of a picture; None: STCG_IMAGE_PATH, else the demo
-)
+quantisation: Optional[str] = None  # "8bit" or "4bit"; None: STCG_QUANTISATION, else none
+revision: Optional[str] = None  # a branch, tag or commit of the hub; None: STCG_REVISION, else the newest
+image: Optional[str] = None  # "demo", "scene:7", "photo:coffee" or a full path; None: STCG_IMAGE_PATH, else the demo
 question: Optional[str] = None  # in words; None: one that suits the picture
 estimator: Optional[str] = None  # "attention", "rollout", "gradient" or "causal" (the default)
 regions: Optional[str] = None  # "slic" (the default), "slic:30", "grid:8x8"
@@ -70,9 +70,9 @@ from stcg_nb.figures import CONFIG, timeline
 
 pio.renderers.default = "colab" if "google.colab" in sys.modules else "plotly_mimetype"
 session = widgets.start(
-    model=model, device=device, dtype=dtype, image=image, question=question, estimator=estimator, regions=regions, boxes=boxes,
-    perturbations=perturbations, strength=strength, seed=seed, masks=masks, absent=absent, links=links, top=top, step=step,
-    beyond=beyond, picked=picked, site=site, layer=layer, head=head, cuts=cuts,
+    model=model, device=device, dtype=dtype, quantisation=quantisation, revision=revision, image=image, question=question,
+    estimator=estimator, regions=regions, boxes=boxes, perturbations=perturbations, strength=strength, seed=seed, masks=masks,
+    absent=absent, links=links, top=top, step=step, beyond=beyond, picked=picked, site=site, layer=layer, head=head, cuts=cuts,
 )  # fmt: skip
 
 # %% [markdown]

@@ -27,7 +27,10 @@ def code(state: State) -> str:
         "stcg_nb.sources": ["open_image"],
         "stcg_nb.drawing": ["graph_svg"],
     }
-    loading = _arguments(repr(state.model), device=_unless(state.device, "auto"), dtype=_unless(state.dtype, "auto"))
+    loading = _arguments(
+        repr(state.model), device=_unless(state.device, "auto"), dtype=_unless(state.dtype, "auto"),
+        quantisation=_unless(state.quantisation, "none"), revision=_unless(state.revision, None),
+    )  # fmt: skip
     lines = [f"model = load_model({loading})", f"image = open_image({state.image!r})"]
     if state.boxes:
         imports["stcg_nb.regions"] = ["box_regions"]
@@ -42,7 +45,8 @@ def code(state: State) -> str:
         "stcg = explain(",
         "    image, question, model,",
         f"    estimator={state.estimator!r}, regions=regions, masks={state.masks!r}, absent={state.absent!r},",
-        f"    perturbations={list(state.perturbations)!r}, strength={state.strength!r}, seed={state.seed!r},",
+        f"    strength={state.strength!r}, seed={state.seed!r},",
+        *_wrapped("    perturbations=", list(state.perturbations)),
         ")",
         "print(stcg.answer)",
     ]
@@ -92,6 +96,14 @@ def command(state: State) -> str:
 def box_names(state: State) -> dict[str, tuple[int, int, int, int]]:
     """The drawn boxes with names, as `stcg_nb.regions.box_regions` takes them."""
     return {f"b{i}": box for i, box in enumerate(state.boxes)}
+
+
+def _wrapped(begin: str, names: list[str]) -> list[str]:
+    """A list of names over as many lines as it needs."""
+    if len(f"{begin}{names!r}") < 100:
+        return [f"{begin}{names!r},"]
+    half = len(names) // 2
+    return [f"{begin}[", *(f"        {', '.join(map(repr, part))}," for part in (names[:half], names[half:])), "    ],"]
 
 
 def _reads_as_json(text: str) -> bool:

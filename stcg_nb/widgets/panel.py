@@ -7,9 +7,12 @@ papermill, or opened without a kernel, still says what was found. All text from 
 
 from __future__ import annotations
 
+import asyncio
 import html
 import sys
+import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import ipywidgets as w
@@ -49,9 +52,9 @@ class Panel:
         raise NotImplementedError
 
     def framed(self, *rows: w.Widget) -> w.VBox:
-        """The rows under the panel's title."""
+        """The rows under the panel's title; one of them holds `busy`."""
         heading = w.HTML(f"<b style='font-size:15px'>{self.title}</b>")
-        return w.VBox([heading, self.busy.widget, *rows], layout=w.Layout(max_width="1100px", padding="4px 0"))
+        return w.VBox([heading, *rows], layout=w.Layout(max_width="1100px", padding="4px 0"))
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         if "google.colab" in sys.modules:  # Colab shows widgets from outside only when asked to
@@ -72,7 +75,8 @@ class Busy:
         self._row = w.HBox([self._bar, self._cancel, self._what], layout=w.Layout(display="none"))
         self._note = w.HTML()
         self._job: Job | None = None
-        self._latest = 0
+        self._latest, self._since = 0, 0.0
+        self._running = self._counted = False
         self._cancel.on_click(lambda _: self.stop())
         self.widget = w.VBox([self._row, self._note])
 
@@ -89,8 +93,11 @@ class Busy:
         self._latest += 1
         this = self._latest
         self._note.value = ""
-        self._bar.value, self._what.value = 0, f"{what} …"
+        self._bar.value, self._counted = 0, False
         self._row.layout.display = None
+
+        self._since, self._running = time.monotonic(), True
+        self._tick(this, what)
 
         def told(job: Job, event: str, value: Any) -> None:
             if this != self._latest:  # a later start stopped it
@@ -98,8 +105,11 @@ class Busy:
             if event == "progress":
                 part, so_far, total = value
                 self._bar.value = so_far / total if total else 0
-                self._what.value = f"{what}: {text(part)}, {so_far:.0f} of {total:.0f}"
+                if total > 1:
+                    self._counted = True
+                    self._what.value = f"{what}: {text(part)}, {so_far:.0f} of {total:.0f}"
                 return
+            self._running = False
             self._row.layout.display = "none"
             if event == "done":
                 done(value)
@@ -109,6 +119,15 @@ class Busy:
                 self.say("Stopped.")
 
         self._job = run(told)
+
+    def _tick(self, this: int, what: str) -> None:
+        """Say how long it has taken, once a second, as long as there is nothing to count."""
+        if this != self._latest or not self._running or self._counted:
+            return
+        seconds = time.monotonic() - self._since
+        self._what.value = f"{what} …" + (f" {seconds:.0f} s" if seconds >= 1 else "")
+        with suppress(RuntimeError):  # no loop: then the work is done on the spot, and nobody watches
+            asyncio.get_running_loop().call_later(1, self._tick, this, what)
 
     def stop(self) -> None:
         """Stop what is under way."""

@@ -51,7 +51,7 @@ class Compare(Panel):
             description="Explain the perturbed picture", icon="play", layout=w.Layout(width="240px")
         )
         self._left, self._right, self._middle = (Canvas(layout=THIRD) for _ in range(3))
-        self._heads = [w.HTML() for _ in range(3)]
+        self._heads = [w.HTML(layout=w.Layout(min_height="58px")) for _ in range(3)]
         self._table = w.HTML(HINT)
         columns = [
             w.VBox([head, canvas], layout=THIRD)
@@ -59,7 +59,13 @@ class Compare(Panel):
         ]
         self._pictures = w.HBox(columns, layout=w.Layout(flex_flow="row wrap"))
         self.widget = self.framed(
-            self._first, self._second, self._kind, w.HBox([self._name, self._explain]), self._pictures, self._table
+            self._first,
+            self._second,
+            self._kind,
+            w.HBox([self._name, self._explain]),
+            self.busy.widget,
+            self._pictures,
+            self._table,
         )
         for control in (self._first, self._second, self._kind):
             control.observe(lambda _: self._draw(), "value")

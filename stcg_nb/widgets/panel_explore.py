@@ -15,11 +15,12 @@ from stcg_nb.cutting import Cut
 from stcg_nb.drawing import Drawing, ends
 from stcg_nb.errors import StcgError
 from stcg_nb.explain import ESTIMATORS
+from stcg_nb.figure_graph import caption
 from stcg_nb.graph import STCG
 from stcg_nb.heads import of_head, sites_of
 from stcg_nb.links import can_cut
 from stcg_nb.page import finding
-from stcg_nb.sheet import View, node_labels
+from stcg_nb.sheet import View, choose, node_labels
 from stcg_nb.widgets.canvas import Canvas
 from stcg_nb.widgets.details import details, link_choices, node_choices
 from stcg_nb.widgets.panel import LABELS, WIDE, Panel, section, table, text
@@ -160,10 +161,12 @@ class Explorer(Panel):
         )
         if shown is None:
             self._finding.value = "<span style='color:#555'>Nothing is explained yet.</span>"
-            self._details.value = self._cut_result.value = ""
+            self._details.value = self._cut_result.value = self._caption.value = ""
             return
         self._finding.value = text(finding(shown.stcg))
         view, picked = self._view(shown)
+        note = caption(shown.stcg, view, choose(shown.stcg, view))
+        self._caption.value = f"<div style='color:#555;font-size:12px;line-height:1.4'>{text(note)}</div>"
         self._details.value = details(self._draw_of(shown).stcg, view, picked)
         self._cut_button.disabled = not can_cut(picked) or stale
         self._cut_button.description = "Restore link" if picked in state.cuts else "Cut link"
@@ -196,9 +199,7 @@ class Explorer(Panel):
 
     def _make_controls(self) -> None:
         slider: dict[str, Any] = {"style": WIDE, "layout": LINE}
-        self._canvas = Canvas(
-            picked=self._picked, boxed=self._boxed, layout=w.Layout(flex="1 1 560px", min_width="360px")
-        )
+        self._canvas, self._caption = Canvas(picked=self._picked, boxed=self._boxed), w.HTML()
         self._estimator = w.Dropdown(options=ESTIMATORS, description="Estimator", **slider)
         self._regions = w.Combobox(
             options=["slic", "slic:16", "slic:30", "grid:4x6", "grid:8x8"], description="Regions", continuous_update=False,
@@ -209,8 +210,10 @@ class Explorer(Panel):
         self._links = w.Dropdown(options=list(LABELS.items()), description="Links", **slider)
         self._step = w.SelectionSlider(options=[("all", -1)], description="Token", **slider)
         self._play = w.Play(min=0, max=0, interval=900)
-        self._top = w.IntSlider(min=1, max=100, description="Strongest", **slider)
-        self._beyond = w.FloatSlider(min=0, max=5, step=0.1, description="Beyond", readout_format=".1f", **slider)
+        self._top = w.IntSlider(min=1, max=100, description="Strongest links", **slider)
+        self._beyond = w.FloatSlider(
+            min=0, max=5, step=0.1, description="Beyond (nats)", readout_format=".1f", **slider
+        )
         self._node = w.Dropdown(options=[("none", "")], description="Node", **slider)
         self._link = w.Dropdown(options=[("none", "")], description="Link", **slider)
         self._site = w.Dropdown(options=[ALL_SITES], description="Attention at", **slider)
@@ -231,7 +234,15 @@ class Explorer(Panel):
         self._attention = w.VBox([self._site, w.HBox([self._layer, self._head])])
         side = w.VBox(
             [
-                section("What to explain", self._estimator, self._regions, self._masks, self._explain, self._stale),
+                section(
+                    "What to explain",
+                    self._estimator,
+                    self._regions,
+                    self._masks,
+                    self._explain,
+                    self.busy.widget,
+                    self._stale,
+                ),
                 section(
                     "What to see",
                     self._links,
@@ -247,7 +258,8 @@ class Explorer(Panel):
             ],
             layout=w.Layout(flex="0 0 425px"),
         )
-        body = w.HBox([self._canvas, side], layout=w.Layout(flex_flow="row wrap", align_items="flex-start"))
+        picture = w.VBox([self._canvas, self._caption], layout=w.Layout(flex="1 1 560px", min_width="360px"))
+        body = w.HBox([picture, side], layout=w.Layout(flex_flow="row wrap", align_items="flex-start"))
         return self.framed(self._finding, body)
 
     def _listen(self) -> None:

@@ -53,7 +53,8 @@ class InputPanel(Panel):
         self._ask = w.Button(description="Ask", icon="question", button_style="primary", tooltip="Ask the model")
         self._answer = w.HTML()
         self._where = w.VBox()
-        controls = w.VBox([self._kind, self._where, self._question, self._suggest, self._ask, self._answer])
+        rows = [self._kind, self._where, self._question, self._suggest, self._ask, self.busy.widget, self._answer]
+        controls = w.VBox(rows)
         self.widget = self.framed(w.HBox([self._image, controls], layout=w.Layout(flex_flow="row wrap")))
         self._quiet = False
         self._show()
@@ -63,7 +64,7 @@ class InputPanel(Panel):
         self._upload.observe(self._uploaded, "value")
         self._ask.on_click(lambda _: self.ask())
         self._question.on_msg(self._entered)
-        session.on("state", self._show)
+        session.on("input", self._show)
 
     def ask(self, *, wait: bool | None = None) -> None:
         """Ask the model."""

@@ -12,7 +12,7 @@ from stcg_nb.widgets.panel import WIDE, Panel, size, table, text
 from stcg_nb.widgets.session import Session
 
 NAMES = {"Embedded model (tiny)": "tiny", "Mock (made-up numbers)": "mock", "A checkpoint …": ""}
-DTYPES = get_args(Settings.model_fields["dtype"].annotation)
+DTYPES, QUANTISATIONS = (get_args(Settings.model_fields[name].annotation) for name in ("dtype", "quantisation"))
 
 
 class ModelPanel(Panel):
@@ -34,16 +34,28 @@ class ModelPanel(Panel):
         self._dtype = w.Dropdown(
             options=DTYPES, description="Number format", style=WIDE, layout=w.Layout(width="240px")
         )
+        self._quantisation = w.Dropdown(
+            options=QUANTISATIONS, description="Quantisation", style=WIDE, layout=w.Layout(width="230px")
+        )
+        self._revision = w.Text(
+            description="Revision",
+            placeholder="newest",
+            continuous_update=False,
+            style=WIDE,
+            layout=w.Layout(width="240px"),
+        )
         self._load = w.Button(description="Load", icon="download", button_style="primary", tooltip="Load this model")
         self._facts = w.HTML()
-        self._more = w.VBox([self._name, w.HBox([self._device, self._dtype])])
-        self.widget = self.framed(w.HBox([self._kind, self._load]), self._more, self._facts)
+        self._more = w.VBox(
+            [self._name, w.HBox([self._device, self._dtype]), w.HBox([self._quantisation, self._revision])]
+        )
+        self.widget = self.framed(w.HBox([self._kind, self._load]), self._more, self.busy.widget, self._facts)
         self._quiet = False
         self._show()
-        for control in (self._kind, self._name, self._device, self._dtype):
+        for control in (self._kind, self._name, self._device, self._dtype, self._quantisation, self._revision):
             control.observe(self._changed, "value")
         self._load.on_click(lambda _: self.load())
-        session.on("state", self._show)
+        session.on("input", self._show)
         session.on("model", self._show)
 
     def load(self) -> None:
@@ -61,7 +73,12 @@ class ModelPanel(Panel):
             return
         name = NAMES[self._kind.value] or self._name.value.strip()
         self._more.layout.display = None if NAMES[self._kind.value] == "" else "none"
-        self.session.choose(model=name, device=self._device.value or "auto", dtype=self._dtype.value)
+        checkpoint = NAMES[self._kind.value] == ""
+        self.session.choose(
+            model=name, device=self._device.value or "auto", dtype=self._dtype.value,
+            quantisation=self._quantisation.value if checkpoint else "none",
+            revision=(self._revision.value.strip() or None) if checkpoint else None,
+        )  # fmt: skip
 
     def _show(self) -> None:
         state = self.session.state
@@ -72,6 +89,7 @@ class ModelPanel(Panel):
         if other:
             self._name.value = state.model
         self._device.value, self._dtype.value = state.device, state.dtype
+        self._quantisation.value, self._revision.value = state.quantisation, state.revision or ""
         self._quiet = False
         self._more.layout.display = None if other else "none"
         self._facts.value = self._html()

@@ -49,13 +49,13 @@ class PerturbationPanel(Panel):
         self._cards = w.HTML()
         controls = w.VBox([self._strength, self._seed, self._measure])
         row = w.HBox([self._names, controls], layout=w.Layout(flex_flow="row wrap"))
-        self.widget = self.framed(row, self._help, self._cards)
+        self.widget = self.framed(row, self.busy.widget, self._help, self._cards)
         self._quiet = False
         self._show()
         for control in (self._names, self._strength, self._seed):
             control.observe(self._changed, "value")
         self._measure.on_click(lambda _: self.measure())
-        session.on("state", self._show)
+        session.on("input", self._show)
 
     def measure(self, *, wait: bool | None = None) -> None:
         """Measure the chosen perturbations."""

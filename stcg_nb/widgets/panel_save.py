@@ -51,7 +51,12 @@ class SavePanel(Panel):
             layout=w.Layout(display="none"),
         )
         self.widget = self.framed(
-            w.HBox([*self._boxes]), w.HBox([self._folder, self._save]), self._saved, self._show_code, self._shown
+            w.HBox([*self._boxes]),
+            w.HBox([self._folder, self._save]),
+            self.busy.widget,
+            self._saved,
+            self._show_code,
+            self._shown,
         )
         self._show()
         self._show_code.observe(self._toggled, "value")

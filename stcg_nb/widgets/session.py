@@ -23,6 +23,7 @@ from stcg_nb.graph import STCG
 from stcg_nb.heads import head_alignment
 from stcg_nb.links import cut_edges
 from stcg_nb.models import Answer, Model
+from stcg_nb.progress import progress
 from stcg_nb.regions import Regions, box_regions, make_regions
 from stcg_nb.sensitivity import Sensitivity, sensitivities
 from stcg_nb.settings import Settings
@@ -33,7 +34,8 @@ from stcg_nb.widgets.worker import Job, Worker
 
 KEPT = 12  # explanations
 PARTS = {"regions", "boxes"}
-WHOLE = {"model", "device", "dtype", "image", "question", *PARTS}  # another of these is another graph
+MODEL = ("model", "device", "dtype", "quantisation", "revision")
+WHOLE = {*MODEL, "image", "question", *PARTS}  # another of these is another graph
 Told = Callable[[Job, str, Any], None]
 
 
@@ -81,7 +83,7 @@ class Session:
         self.panels: dict[str, Any] = {}
         self.explanations: OrderedDict[str, Explanation] = OrderedDict()
         self._heard: dict[str, list[Callable[[], None]]] = {}
-        self._models: OrderedDict[tuple[str, str, str], Model] = OrderedDict()
+        self._models: OrderedDict[str, Model] = OrderedDict()
         self._pictures: OrderedDict[str, np.ndarray] = OrderedDict()
         self._results: OrderedDict[tuple[str, str], Any] = OrderedDict()
 
@@ -105,12 +107,15 @@ class Session:
 
     def restore(self, state: State) -> None:
         """Take over a whole state."""
-        if state != self.state:
-            self.state = state
+        before, self.state = self.state, state
+        if state.explained() != before.explained():
+            self.tell("input")
+        if state != before:
             self.tell("state")
 
     def on(self, event: str, heard: Callable[[], None]) -> None:
-        """Call a function at each ``"state"``, ``"model"`` or ``"explained"``."""
+        """Call a function at each event: ``"input"``, when what an explanation depends on was changed; ``"state"``, when anything
+        was; ``"model"``, when one was loaded; ``"explained"``."""
         self._heard.setdefault(event, []).append(heard)
 
     def tell(self, event: str) -> None:
@@ -161,7 +166,7 @@ class Session:
             answer = model.answer([picture], prompt)[0]
             return Asked(answer, model.trace([picture], prompt, answer).p[0])
 
-        key = _key({k: state.explained()[k] for k in ("model", "device", "dtype", "image", "question")})
+        key = _key({k: state.explained()[k] for k in (*MODEL, "image", "question")})
         return self._once("ask", key, work, told, wait)
 
     def explain(self, told: Told, *, state: State | None = None, wait: bool | None = None) -> Job:
@@ -228,11 +233,17 @@ class Session:
         key = self._model_key(state)
         if key not in self._models:
             self._models.clear()  # two large ones would not fit
-            self._models[key] = load_model(state.model, device=state.device, dtype=state.dtype)
+            with progress("loading", 1, "model") as advance:
+                model = load_model(
+                    state.model, device=state.device, dtype=state.dtype, quantisation=state.quantisation,
+                    revision=state.revision,
+                )  # fmt: skip
+                advance(1)  # one that was cancelled meanwhile is dropped here
+            self._models[key] = model
         return self._models[key]
 
-    def _model_key(self, state: State) -> tuple[str, str, str]:
-        return state.model, state.device, state.dtype
+    def _model_key(self, state: State) -> str:
+        return _key({name: getattr(state, name) for name in MODEL})
 
     def _then(self, event: str, told: Told) -> Told:
         """Tell everybody once it is done."""
@@ -272,6 +283,7 @@ def start(**choices: Any) -> Session:
     settings = Settings()
     asked: dict[str, Any] = {
         "model": settings.model_name, "device": settings.device, "dtype": settings.dtype, "seed": settings.seed,
+        "quantisation": settings.quantisation, "revision": settings.revision,
         **({"image": settings.image_path} if settings.image_path else {}),
     }  # fmt: skip
     chosen = {**asked, **{name: value for name, value in choices.items() if value is not None}}

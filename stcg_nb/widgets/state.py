@@ -17,8 +17,8 @@ from stcg_nb.perturb import DEFAULT
 from stcg_nb.sheet import View
 
 EXPLAINED = (
-    "model", "device", "dtype", "image", "question", "estimator", "regions", "boxes", "perturbations", "strength", "seed",
-    "masks", "absent",
+    "model", "device", "dtype", "quantisation", "revision", "image", "question", "estimator", "regions", "boxes",
+    "perturbations", "strength", "seed", "masks", "absent",
 )  # fmt: skip
 """What an explanation depends on; the rest is but what is looked at."""
 
@@ -30,7 +30,7 @@ class State:
     """Choices.
 
     Attributes:
-        model, device, dtype: For `stcg_nb.load_model`.
+        model, device, dtype, quantisation, revision: For `stcg_nb.load_model`.
         image: For `stcg_nb.sources.open_image`.
         question: In words.
         estimator, regions, perturbations, strength, seed, masks, absent: For `stcg_nb.explain`.
@@ -44,6 +44,8 @@ class State:
     model: str = "tiny"
     device: str = "auto"
     dtype: str = "auto"
+    quantisation: str = "none"
+    revision: str | None = None
     image: str = "demo"
     question: str = DEMO_QUESTION
     estimator: str = "causal"
