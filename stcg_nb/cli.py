@@ -53,7 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     explain.add_argument("image", metavar="IMAGE")
     explain.add_argument("question", metavar="QUESTION")
     _add_model(explain)
-    explain.add_argument("--estimator", default="gradient", help="attention, rollout, gradient (default) or causal")
+    explain.add_argument("--estimator", default="causal", help="causal (default), attention, rollout or gradient")
     explain.add_argument("--regions", default="slic", help="slic (default), slic:30, grid, grid:8x8")
     explain.add_argument("--perturbations", help="names, separated by commas (default: all six)")
     explain.add_argument("--strength", type=float, default=0.5, help="of the perturbations, 0 to 1 (default 0.5)")

@@ -7,6 +7,8 @@
    interventions, so they say what the answer rests on where attention only correlates. What several do together the
    estimator `causal` finds (`stcg_nb.causal`): it aligns by effects, and gives intervals, interactions and verdicts.
 5. The image is blanked as a whole: the visual reliance of each step.
+6. What lasts and what drifts over the answer, each against the same steps in any other order (`stcg_nb.temporal`,
+   `stcg_nb.persistence`): movement of the links, persistence of the strongest effects, trends of reliance and spread.
 """
 
 from __future__ import annotations
@@ -31,6 +33,7 @@ from stcg_nb.game import Game, check_absent
 from stcg_nb.graph import STCG
 from stcg_nb.images import read_image, thumbnail
 from stcg_nb.models import Answer, Model, Prompt, load_model
+from stcg_nb.persistence import persistence_test, trend_test
 from stcg_nb.perturb import DEFAULT, perturb
 from stcg_nb.regions import Regions, make_regions
 from stcg_nb.verdicts import attended, verdict
@@ -46,7 +49,7 @@ def explain(
     question: str,
     model: str | Model = "tiny",
     *,
-    estimator: str = "gradient",
+    estimator: str = CAUSAL,
     regions: str | Regions = "slic",
     perturbations: Sequence[str] = DEFAULT,
     strength: float = 0.5,
@@ -60,8 +63,9 @@ def explain(
         image: A path, a PIL image, or an array ``[height, width, 3]``.
         question: In words; the model's prompt goes around it.
         model: A loaded model, or a name for `load_model`.
-        estimator: How words and steps are aligned with regions: by ``"attention"``, ``"rollout"`` or ``"gradient"``; or by
-            ``"causal"``, which fits a causal graph to random masks (`stcg_nb.causal`) and gives edges intervals and verdicts.
+        estimator: How words and steps are aligned with regions: ``"causal"`` (default), which fits a causal graph to random masks
+            (`stcg_nb.causal`) and gives edges intervals and verdicts; or, by one forward pass, ``"attention"``, ``"rollout"`` or
+            ``"gradient"``.
         regions: ``"slic"``, ``"slic:30"``, ``"grid"``, ``"grid:8x8"`` or `Regions` of your own.
         perturbations: Names from `stcg_nb.perturb.PERTURBATIONS`.
         strength: Of the perturbations, in [0, 1].
@@ -113,6 +117,9 @@ def explain(
     w0, wk = by_attention.word_patch[0], by_attention.word_patch[1:]
     steps = aligned.step_patch
     order_js, order_p, orders = temporal.order_test(steps, seed)
+    persistence, persistence_p, _ = persistence_test(effect, seed=seed)
+    reliance_trend, reliance_trend_p, _ = trend_test(reliance, seed)
+    entropy_trend, entropy_trend_p, _ = trend_test(temporal.entropy(steps), seed)
     per = "perturbation"
     thumbs = [thumbnail(p.image, THUMBNAIL) for p in perturbed]
     dataset = xr.Dataset(
@@ -170,6 +177,12 @@ def explain(
             "order_js": order_js,
             "order_p": order_p,
             "orders": orders,
+            "persistence": persistence,
+            "persistence_p": persistence_p,
+            "reliance_trend": reliance_trend,
+            "reliance_trend_p": reliance_trend_p,
+            "entropy_trend": entropy_trend,
+            "entropy_trend_p": entropy_trend_p,
             "stcg_version": version("stcg-nb"),
             "created_with": f"torch {torch.__version__}, transformers {transformers.__version__}",
         },

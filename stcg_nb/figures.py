@@ -150,11 +150,13 @@ def timeline(stcg: STCG) -> go.Figure:
     figure.update_xaxes(
         row=len(rows), col=1, tickfont={"size": 14 if len(x) <= 12 else 10}, tickangle=0 if len(x) <= 12 else -60
     )
-    order = float(data.attrs.get("order_p", np.nan))
+    chances = [
+        float(data.attrs.get(f"{k}_p", np.nan)) for k in ("order", "persistence", "reliance_trend", "entropy_trend")
+    ]
     moved = (
-        f" Neighbouring tokens' links are as close in a share of {order:.2f} of all {int(data.attrs['orders'])} orders tried "
-        "of the same tokens."
-        if len(x) >= 3 and np.isfinite(order)
+        f" Against the same tokens in {int(data.attrs['orders'])} other orders: links of neighbours closer, p = {chances[0]:.2f}; "
+        f"strongest effects last, p = {chances[1]:.2f}; trend of reliance, p = {chances[2]:.2f}; of spread, p = {chances[3]:.2f}."
+        if len(x) >= 3 and np.isfinite(chances).all()
         else ""
     )
     note = (

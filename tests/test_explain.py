@@ -10,6 +10,7 @@ from stcg_nb.errors import InputError, ModelError
 from stcg_nb.explain import explain
 from stcg_nb.fills import fill_region
 from stcg_nb.models import load_model
+from stcg_nb.persistence import persistence_test, trend_test
 from stcg_nb.perturb import DEFAULT, PERTURBATIONS, perturb
 from stcg_nb.regions import box_regions, make_regions
 from stcg_nb.scenes import EVALUATION_SEEDS, make_questions, make_scene
@@ -86,6 +87,17 @@ def test_the_same_call_gives_the_same_graph(stcg, model):
     again = explain(SCENE.image, QUESTION.text, model, regions="slic:8", seed=3)
     for name in ("v", "region_effect", "word_region", "delta_w"):
         np.testing.assert_allclose(again.data[name].values, stcg.data[name].values, atol=1e-4)
+
+
+def test_time_is_held_against_other_orders_of_the_steps(stcg):
+    data = stcg.data
+    effects = np.concatenate([data["word_effect"].values, data["region_effect"].values], 1)
+    for found, name in (
+        (persistence_test(effects, seed=3), "persistence"),
+        (trend_test(data["visual_reliance"].values, seed=3), "reliance_trend"),
+        (trend_test(data["entropy"].values, seed=3), "entropy_trend"),
+    ):
+        assert (data.attrs[name], data.attrs[f"{name}_p"]) == pytest.approx(found[:2], nan_ok=True)
 
 
 @pytest.mark.parametrize("estimator", ["attention", "rollout", "gradient"])

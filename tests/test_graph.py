@@ -132,7 +132,7 @@ def test_the_networkx_view_holds_every_number(stcg):
             float(one[f"link_{k}"]) for k in ("weight", "low", "high")
         )
         assert edge.get("verdict", "") == str(one["link_verdict"].values) and edge["step"] == step
-    assert links == 3
+    assert links == 4
     assert graph.number_of_edges() == words * regions + 2 * steps * (regions + words) + steps - 1 + links
 
 

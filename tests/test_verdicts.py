@@ -89,7 +89,7 @@ def test_the_causal_estimator_holds_the_causal_graph(mock, stcg):
 
 
 def test_effects_are_exact_and_within_their_interval(mock, stcg):
-    by_gradient = explain(SCENE.image, QUESTION, mock, regions="grid:2x2").data
+    by_gradient = explain(SCENE.image, QUESTION, mock, estimator="gradient", regions="grid:2x2").data
     data = stcg.data
     for kind in ("word", "region"):
         np.testing.assert_allclose(data[f"{kind}_effect"], by_gradient[f"{kind}_effect"], atol=1e-5)
@@ -105,7 +105,7 @@ def test_steps_align_with_what_surely_supports_them(stcg):
 
 
 def test_another_estimator_has_no_links_and_exact_intervals(mock):
-    data = explain(SCENE.image, QUESTION, mock, regions="grid:2x2").data
+    data = explain(SCENE.image, QUESTION, mock, estimator="gradient", regions="grid:2x2").data
     assert data.sizes["link"] == 0 and data.attrs["masks"] == 0
     np.testing.assert_array_equal(data["word_low"], data["word_effect"])
     assert not data["region_coefficient"].any()

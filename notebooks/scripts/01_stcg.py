@@ -43,7 +43,7 @@ from typing import Optional
 model: Optional[str] = None  # "tiny", "mock", a hub id or a folder; None: STCG_MODEL, USE_MOCK_MODEL, STCG_FORCE_REAL
 image: Optional[str] = None  # full path of a picture; None: STCG_IMAGE_PATH, else the demo picture
 question: Optional[str] = None  # in words; None: the question about the demo picture
-estimator: str = "gradient"  # how links are found: "attention", "rollout", "gradient" or "causal"
+estimator: str = "causal"  # how links are found: "causal", "attention", "rollout" or "gradient"
 regions: str = "slic"  # "slic:30" for about 30 superpixels, "grid:8x8" for rows x columns
 perturbations: Optional[list] = None  # their names; None: all six
 strength: float = 0.5  # of the perturbations, from 0 (nothing) to 1
