@@ -129,17 +129,37 @@ def measure_question(model: Engine, shuffled: Engine, scene: Scene, question: Qu
         scene, question: That it answers correctly.
         masks: For each causal graph.
     """
-    prompt = model.prompt(question.text)
-    answer = model.target(question.answer)
-    regions = make_regions(scene.image)
-    game = Game(model, scene.image, prompt, answer, regions)
+    prompt, answer = model.prompt(question.text), model.target(question.answer)
+    truth = np.any([scene.objects[k].mask for k in question.rests_on], axis=0) if question.rests_on else None
+    game = Game(model, scene.image, prompt, answer, make_regions(scene.image))
+    return measure_game(game, shuffled, masks, scene.seed, truth)
+
+
+def measure_game(
+    game: Game, shuffled: Engine, masks: int = 256, seed: int = 0, truth: np.ndarray | None = None
+) -> Record:
+    """The card of one explanation: all of `KEYS`; None where a measure is not defined.
+
+    Args:
+        game: What is explained, of a model with weights.
+        shuffled: The same model with its weights shuffled, as `Engine.randomised` makes it.
+        masks: For each causal graph; in all it takes some seven times as many forward passes.
+        seed: Of held-out masks, baselines and disturbances.
+        truth: The pixels that the answer rests on, bool ``[height, width]``, where they are known.
+
+    Example:
+        ``measure_game(Game(model, image, prompt, answer, make_regions(image)), model.randomised(0))["lds"]``
+    """
+    model, prompt, answer, regions = game.model, game.prompt, game.answer, game.regions
+    if not isinstance(model, Engine):
+        raise InputError(f"{model.name!r} has no weights that a card could be about; name a real model.")
     players, words = game.n_players, game.n_words
     causes = find_causes(game, masks, seed=0)
-    unseen, rate = held_out_masks(players, HELD_OUT, seed=scene.seed)
+    unseen, rate = held_out_masks(players, HELD_OUT, seed=seed)
     real = game(unseen)
     full, one = np.split(game(np.concatenate([np.ones((1, players), bool), without(players)])), [1])
     effects = (full - one).T
-    rng = np.random.default_rng(scene.seed)
+    rng = np.random.default_rng(seed)
 
     out: dict[str, float] = {
         "lds": lds(causes.surrogate.score(unseen), real, rate),
@@ -148,7 +168,7 @@ def measure_question(model: Engine, shuffled: Engine, scene: Scene, question: Qu
         "lds_attention": lds(unseen @ _attention(model, game).T, real, rate),
         "lds_random": lds(unseen @ rng.normal(size=effects.T.shape), real, rate),
         "lds_randomised_weights": lds(
-            causes.predict(unseen), Game(shuffled, scene.image, prompt, answer, regions)(unseen), rate
+            causes.predict(unseen), Game(shuffled, game.image, prompt, answer, regions)(unseen), rate
         ),
         "lds_shuffled_masks": lds(Surrogate(rng.permutation(causes.masks), causes.values).score(unseen), real, rate),
         "seed_faithfulness": seed_faithfulness(causes.node, effects),
@@ -161,15 +181,14 @@ def measure_question(model: Engine, shuffled: Engine, scene: Scene, question: Qu
     )
     out["jaccard_masks"] = _overlap(causes.edge, pair_weights(game, masks, seed=1))
     kept, overlaps = [], []
-    for picture in disturbed(scene.image, scene.seed):
-        same = model.answer([picture], prompt)[0].text == question.answer
+    for picture in disturbed(game.image, seed):
+        same = model.answer([picture], prompt)[0].text == answer.text
         kept.append(float(same))
         if same:
             other = Game(model, picture, prompt, answer, regions)
             overlaps.append(_overlap(causes.edge, pair_weights(other, masks, seed=0)))
     out["retained"], out["jaccard_noise"] = float(np.mean(kept)), _mean(iter(overlaps))
-    if question.rests_on:
-        truth = np.any([scene.objects[k].mask for k in question.rests_on], axis=0)
+    if truth is not None:
         weights = np.maximum(causes.node[:, words:], 0).sum(0)
         for key, compare in (
             ("pointing", pointing),
@@ -179,7 +198,7 @@ def measure_question(model: Engine, shuffled: Engine, scene: Scene, question: Qu
             out[key] = compare(weights, regions.labels, truth)
     order = np.argsort(-causes.node.sum(0), kind="stable")
     out["srg"] = _mean(
-        float(removal_curves(order, _probability(Game(model, scene.image, prompt, answer, regions, fill))).srg)
+        float(removal_curves(order, _probability(Game(model, game.image, prompt, answer, regions, fill))).srg)
         for fill in SRG_FILLS
     )
     return {key: None if np.isnan(value := out.get(key, np.nan)) else float(value) for key in KEYS}

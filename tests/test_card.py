@@ -12,6 +12,7 @@ from stcg_nb import card
 from stcg_nb.card import KEYS, disturbed, measure_card, measure_question
 from stcg_nb.cli import main
 from stcg_nb.errors import InputError
+from stcg_nb.figure_card import ROWS, card_figure
 from stcg_nb.models import load_model
 from stcg_nb.perturb import pixel_distance
 from stcg_nb.scenes import Question, make_scene
@@ -49,6 +50,17 @@ def test_the_graph_predicts_and_the_baselines_do_not(record):
 def test_an_answer_that_rests_on_nothing_has_no_ground_truth(small):
     record = measure_question(small, small.randomised(0), SCENE, asked(small, ()), 32)
     assert record["pointing"] is record["relevance_mass"] is record["relevance_rank"] is None
+
+
+def test_the_figure_shows_every_measure_of_one_explanation_and_of_many(record):
+    many = {key: {"value": value, "low": value, "high": value, "n": 5} for key, value in record.items()}
+    for measured in (record, {**many, "n": 5, "masks": 64, "model": "<b>x"}):
+        figure = card_figure(measured)
+        shown = {y: x for trace in figure.data for x, y in zip(trace.x, trace.y, strict=True)}
+        assert shown == {y: round(record[key], 3) for y, (key, *_) in enumerate(ROWS) if record[key] is not None}
+        assert "<b>x" not in figure.layout.title.text
+    with pytest.raises(InputError, match="no faithfulness card"):
+        card_figure({"lds": 1.0})
 
 
 def test_shuffled_weights_are_the_same_numbers_elsewhere(small):
