@@ -67,7 +67,7 @@ class OnRay:
         items = [{"place": place, "record": record} for place, record in records]
         ours = not ray.is_initialized()
         if ours:
-            _start()
+            _start(self.workers)
         try:
             there = ray.cluster_resources()
             kind = "GPU" if there.get("GPU") else "CPU"
@@ -102,13 +102,15 @@ class OnRay:
                 ray.shutdown()
 
 
-def _start() -> None:
-    """Join the cluster, or start one here."""
+def _start(workers: int) -> None:
+    """Join the cluster, or start one here that has room for the workers."""
     import ray
 
+    address = os.environ.get("RAY_ADDRESS")
     try:
         ray.init(
-            address=os.environ.get("RAY_ADDRESS"),
+            address=address,
+            num_cpus=None if address else workers,
             include_dashboard=False,
             log_to_driver=False,
             logging_level=logging.ERROR,
