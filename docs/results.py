@@ -24,6 +24,7 @@ TARGET = HERE / "findings"
 README = HERE.parent / "README.md"
 START, END = "<!-- findings: made by docs/results.py -->", "<!-- end of findings -->"
 WIDTH = 660  # pixels of a picture
+ENOUGH = 200  # questions
 
 Entry = Mapping[str, Any]
 
@@ -33,7 +34,7 @@ def table(findings: Sequence[Entry]) -> str:
     rows = ["| | claim | effect, 95 % interval | n | p, corrected | verdict |", "|---|---|---|---|---|---|"]
     for f in findings:
         rows.append(
-            f"| {f['key']} | {f['claim']} | {_span(f)} | {f['n']} | {p_text(f['p_corrected'])} | **{f['verdict']}** |"
+            f"| {f['key']} | {_cell(f['claim'])} | {_span(f)} | {f['n']} | {p_text(f['p_corrected'])} | **{f['verdict']}** |"
         )
     return "\n".join(rows)
 
@@ -41,9 +42,15 @@ def table(findings: Sequence[Entry]) -> str:
 def section(findings: Sequence[Entry]) -> str:
     """The part of README.md between the two marks."""
     settings = findings[0]["settings"]
+    few = min(f["n"] for f in findings) < ENOUGH
+    small = (
+        f" A small run, with fewer than {ENOUGH} questions in places: `make figures results` makes the real one."
+        if few
+        else ""
+    )
     return (
         f"{START}\n{table(findings)}\n\nModel `{settings['model']}`, weights {str(settings['model_revision'])[:12]}, "
-        f"seed {settings['seed']}; the effect is that of the comparison that decides.\n{END}"
+        f"seed {settings['seed']}; the effect is that of the comparison that decides.{small}\n{END}"
     )
 
 
@@ -65,7 +72,7 @@ def page(findings: Sequence[Entry], pictures: Mapping[str, Sequence[str]]) -> st
         parts.append("| comparison | mean, 95 % interval | claimed | n | p | verdict |\n|---|---|---|---|---|---|")
         for c in f["comparisons"]:
             parts.append(
-                f"| {c['what'].replace('|', chr(92) + '|')} | {_span(c)} {c['unit']} | {c['side']} {c['null']:g} | {c['n']} | "
+                f"| {_cell(c['what'])} | {_span(c)} {c['unit']} | {c['side']} {c['null']:g} | {c['n']} | "
                 f"{p_text(c['p'])} | {c['verdict']} |"
             )
         parts += ["", *(f"![{f['key']}]({name})\n" for name in pictures[f["key"]])]
@@ -76,6 +83,11 @@ def in_readme(text: str, findings: Sequence[Entry]) -> str:
     """README.md with its part anew."""
     before, rest = text.split(START)
     return before + section(findings) + rest.split(END)[1]
+
+
+def _cell(text: str) -> str:
+    """Text in a table's cell, where a bar would end it."""
+    return text.replace("|", "\\|")
 
 
 def _span(f: Entry) -> str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -110,7 +110,8 @@ def reproduce(
                 parameters["card"] = str(card.resolve())
         say(f"{name}: running ...")
         run_notebook(source, parameters, folder)
-    return _summary(out, synthetic=vlm.synthetic)
+        _check_weights(folder, NOTEBOOKS[name], head)
+    return _summary(out, head, synthetic=vlm.synthetic)
 
 
 def _sources(notebooks: Path | None) -> dict[str, Path]:
@@ -148,8 +149,22 @@ def _status(folder: Path) -> str | None:
         return None
 
 
-def _summary(out: Path, synthetic: bool) -> list[Finding]:
+def _check_weights(folder: Path, keys: Sequence[str], head: Mapping[str, Any]) -> None:
+    """Raise `RunError` for a finding of other weights than the study's: someone has changed them on the way."""
+    for key in keys:
+        path = folder / f"{key}.json"
+        found = load_finding(path).settings.get("model_revision") if path.is_file() else head["model_revision"]
+        if found != head["model_revision"]:
+            raise RunError(
+                f"{key} in {str(folder)!r} is of the weights {found}, but the study is of {head['model_revision']}: they changed "
+                "on the way; begin anew in another folder."
+            )
+
+
+def _summary(out: Path, head: Mapping[str, Any], synthetic: bool) -> list[Finding]:
     """Correct the findings together and write them anew; their figure."""
+    for name, keys in NOTEBOOKS.items():
+        _check_weights(out / name, keys, head)
     places = {key: out / name for name, keys in NOTEBOOKS.items() for key in keys}
     found = [load_finding(places[key] / f"{key}.json") for key in FAMILY if (places[key] / f"{key}.json").is_file()]
     if len(found) < len(FAMILY) and not synthetic:

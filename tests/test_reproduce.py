@@ -30,6 +30,11 @@ def notebooks(tmp_path) -> Path:
     return folder
 
 
+def settings(source: Path) -> dict:
+    other = (source.parent / "other weights").exists() and "h4" in source.name
+    return {"model": "m", "model_revision": "other" if other else load_model("mock").revision}
+
+
 def run(source: Path, given: dict, folder: Path) -> Path:
     """What a notebook leaves behind, without a kernel: `stcg_nb.runs` has its own tests."""
     folder.mkdir(parents=True)
@@ -39,7 +44,7 @@ def run(source: Path, given: dict, folder: Path) -> Path:
     if failed:
         raise RunError(f"{source.name} stopped in cell 2")
     for key in NOTEBOOKS[source.stem]:
-        save_finding(conclude(key, [Comparison("x", 0.5, 0.4, 0.6, 0.01, 22)], {"model": "m"}), folder)
+        save_finding(conclude(key, [Comparison("x", 0.5, 0.4, 0.6, 0.01, 22)], settings(source)), folder)
     return folder
 
 
@@ -85,6 +90,15 @@ def test_a_study_that_fails_goes_on_where_it_stopped(notebooks, tmp_path):
     assert (out / "findings.csv").read_text().count("\n") == len(FAMILY) + 1 and (out / "findings.png").exists()
     with pytest.raises(InputError, match="a study with seed = 3, not 4"):
         reproduce(out, notebooks=notebooks, seed=4)
+
+
+def test_weights_that_change_on_the_way_are_noticed(notebooks, tmp_path):
+    """Also where the notebook was done before: findings of two models are never put into one table."""
+    (notebooks / "other weights").touch()
+    for _ in range(2):
+        with pytest.raises(RunError, match=r"H4 in .* is of the weights other, but the study is of"):
+            reproduce(tmp_path / "out", notebooks=notebooks, quick=True, say=str)
+    assert not (tmp_path / "out" / "findings.json").exists()
 
 
 def test_quick_takes_the_notebooks_own_sizes(notebooks, tmp_path):
