@@ -96,11 +96,11 @@ class Contenders:
             self.plain(**batch, labels=self.labels)
 
     def capture(self, sites: tuple[str, ...]) -> None:
-        self.ours._cache.clear()
+        self.ours._encoder.cache.clear()
         self.ours.trace(self.images, self.prompt, self.answer, capture=sites)
 
     def explain(self) -> None:
-        self.ours._cache.clear()
+        self.ours._encoder.cache.clear()
         answer = self.ours.answer(self.images[:1], self.prompt)[0]
         self.ours.trace(self.images, self.prompt, answer, capture=TEXT)
 

@@ -9,7 +9,7 @@ from small_blip2 import QUERIES, save_small
 from transformers import Blip2ForConditionalGeneration, Blip2Processor
 
 from stcg_nb.errors import InputError, ModelError
-from stcg_nb.models import SITES, engine, families, load_model
+from stcg_nb.models import SITES, encoding, engine, families, load_model
 from stcg_nb.models.attention import probing
 from stcg_nb.models.base import Answer
 from stcg_nb.scenes import EVALUATION_SEEDS, make_scene
@@ -209,9 +209,9 @@ def test_an_image_is_encoded_once(folder, images, answer, monkeypatch):
     assert sum(seen) == 2
     fresh.trace(images[:1], prompt, answer, capture=["vit"])
     assert sum(seen) == 3
-    monkeypatch.setattr(engine, "CACHE_BYTES", 1)
+    monkeypatch.setattr(encoding, "CACHE_BYTES", 1)
     fresh.trace(images, prompt, answer)
-    assert len(fresh._cache) == 1
+    assert len(fresh._encoder.cache) == 1
 
 
 def test_words_are_whole_and_the_template_is_none(model):

@@ -6,12 +6,13 @@ Edges are cut there by setting scores to minus infinity just before the softmax;
 from __future__ import annotations
 
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 import transformers
-from small_families import PATCH, QUERIES, SIDE, save_family
+from small_families import PATCH, QUERIES, SIDE, byte_tokenizer, save_family
 
 from stcg_nb.alignment import align
 from stcg_nb.cutting import cut_effects, kinds
@@ -19,7 +20,9 @@ from stcg_nb.errors import InputError
 from stcg_nb.explain import explain
 from stcg_nb.models import load_model
 from stcg_nb.models.base import ENDS, Answer
+from stcg_nb.models.decoder_only import DecoderOnly
 from stcg_nb.models.engine import MAX_NEW_TOKENS
+from stcg_nb.models.reading import Reader
 from stcg_nb.regions import make_regions
 
 QUESTION = "is the xylophone red?"
@@ -376,7 +379,7 @@ def test_the_vision_model_runs_once_for_an_image_and_image_tokens_follow_the_que
     runs = []
     tower = model.network.model.vision_tower if plain.llava else model.network.vision_model
     hook = tower.register_forward_hook(lambda *_: runs.append(1))
-    model._cache.clear()
+    model._encoder.cache.clear()
     answer = an_answer(model)
     try:
         first = model.trace(images[:1], model.prompt(QUESTION), answer).v
@@ -388,7 +391,7 @@ def test_the_vision_model_runs_once_for_an_image_and_image_tokens_follow_the_que
     assert len(runs) == 1
     assert np.abs(first - other).max() > 1e-3
     np.testing.assert_allclose(again, np.tile(first, (3, 1)), atol=1e-4)
-    model._cache.clear()
+    model._encoder.cache.clear()
     np.testing.assert_allclose(model.trace(images[:1], model.prompt(QUESTION), answer).v, first, atol=1e-5)
 
 
@@ -442,3 +445,16 @@ def test_what_lies_outside_the_patches_has_no_part_in_an_answer(case):
         np.testing.assert_array_equal(weights, np.tile([[0.0], [1.0], [0.0]], PATCHES))
     else:
         assert (links[:, [0, 2]] > 0).all()
+
+
+def test_an_answer_ends_where_either_file_of_a_checkpoint_says():
+    """BLIP-2 with OPT names its end, a new line, in config.json alone; Vicuna's is right in generation_config.json alone."""
+    text = SimpleNamespace(eos_token_id=1, max_position_embeddings=200)
+    network = SimpleNamespace(
+        generation_config=SimpleNamespace(eos_token_id=2), config=SimpleNamespace(text_config=text)
+    )
+    half = DecoderOnly(network, QUERIES, SimpleNamespace())
+    assert half.ends == (2, 1)
+    reader = Reader(byte_tokenizer(), "{}")
+    assert reader.answer([70, 71, 1, 2], half.ends).token_ids == (70, 71)
+    assert reader.answer([1, 2], half.ends).token_ids == (1,)

@@ -72,7 +72,7 @@ def test_masks_that_agree_on_the_regions_share_one_encoding(small, monkeypatch):
     tried = np.ones((12, asked.n_players), dtype=bool)
     tried[:, : asked.n_words] = masks(12, asked.n_words)
     tried[6:, asked.n_words] = False
-    small._cache.clear()
+    small._encoder.cache.clear()
     seen = []
     run = small.network.vision_model.forward
     monkeypatch.setattr(
@@ -84,9 +84,9 @@ def test_masks_that_agree_on_the_regions_share_one_encoding(small, monkeypatch):
 
 def test_masked_pictures_are_not_kept(small):
     asked = game(small)
-    before = len(small._cache)
+    before = len(small._encoder.cache)
     asked(masks(10, asked.n_players, seed=9))
-    assert len(small._cache) == before
+    assert len(small._encoder.cache) == before
 
 
 def test_what_cannot_be(small):

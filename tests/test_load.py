@@ -304,6 +304,12 @@ def test_what_does_not_fit_is_refused_with_what_would(xl, monkeypatch):
     monkeypatch.setattr(placing, "free_memory", lambda device: 10**9 if device.type == "cuda" else 12 * 10**9)
     with pytest.raises(ModelError, match=r"free on cuda.*These would fit: dtype 'bfloat16' on device 'cpu'"):
         placing.check_fit(xl, Place("cuda", torch.bfloat16), "xl")
+    monkeypatch.setattr(placing, "find_spec", lambda name: None)
+    monkeypatch.setattr(placing, "free_memory", lambda device: 10**9 if device.type == "cpu" else 12 * 10**9)
+    with pytest.raises(ModelError, match=r"would pass through this machine's memory, of which 1\.0 GB are free"):
+        placing.check_fit(xl, Place("cuda", torch.bfloat16), "xl")
+    monkeypatch.setattr(placing, "find_spec", lambda name: name)
+    placing.check_fit(xl, Place("cuda", torch.bfloat16), "xl")
 
 
 def test_a_folder_that_does_not_fit_is_refused_before_it_is_read(folder, monkeypatch):

@@ -6,6 +6,7 @@ it: the prompt's last for the first step, then the answer's own. Cut edges and a
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -30,14 +31,18 @@ class DecoderOnly:
         speaker: The part of it that turns ``inputs_embeds`` into logits.
     """
 
-    places = PLACES
+    places: Mapping[str, str] = PLACES
 
     def __init__(self, network: Any, n_tokens: int, speaker: Any) -> None:
         self._network, self._n, self._speaker = network, n_tokens, speaker
         self._config = network.config.text_config
-        ends = self._config.eos_token_id
-        self.ends = tuple(ends) if isinstance(ends, list | tuple) else (int(ends),)
-        speaker.generation_config = GenerationConfig()  # plainly greedy, without a checkpoint's penalties
+        # Some checkpoints say in one file what the other has wrong.
+        said = [network.generation_config.eos_token_id, self._config.eos_token_id]
+        ends = [e for end in said if end is not None for e in (end if isinstance(end, list) else [end])]
+        self.ends = tuple(dict.fromkeys(ends))
+        speaker.generation_config = GenerationConfig(
+            eos_token_id=ends
+        )  # plainly greedy, without a checkpoint's penalties
         self.limit = int(self._config.max_position_embeddings) - n_tokens - MAX_NEW_TOKENS
 
     def embed(self, tokens: Tensor, prompt: Prompt) -> Tensor:
@@ -54,13 +59,12 @@ class DecoderOnly:
         return log_odds(logits, targets)
 
     def generate(self, embeds: Tensor, limit: int) -> list[list[int]]:
-        pad = self._config.pad_token_id
         generation = GenerationConfig(
             max_new_tokens=limit,
             do_sample=False,
             num_beams=1,
             eos_token_id=list(self.ends),
-            pad_token_id=self.ends[0] if pad is None else pad,
+            pad_token_id=self.ends[0],  # what follows an end is cut; a checkpoint's own may be no token at all
         )
         mask = torch.ones(embeds.shape[:2], dtype=torch.long, device=embeds.device)
         return self._speaker.generate(inputs_embeds=embeds, attention_mask=mask, generation_config=generation).tolist()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -27,13 +28,13 @@ class EncoderDecoder:
         n_tokens: Image tokens.
     """
 
-    places = PLACES
+    places: Mapping[str, str] = PLACES
     limit = 512  # tokens that T5 was trained on
 
     def __init__(self, network: Any, n_tokens: int) -> None:
         self._network, self._n = network, n_tokens
         self._config = network.config.text_config
-        self.ends = (int(self._config.eos_token_id),)
+        self.ends: tuple[int, ...] = (int(self._config.eos_token_id),)
         network.language_model.generation_config = (
             GenerationConfig()
         )  # plainly greedy, without a checkpoint's penalties

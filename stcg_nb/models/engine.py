@@ -1,7 +1,6 @@
 """The engine: any family of models through counterfactuals, batched.
 
-1. What the image half makes of an image is kept and serves every mask of words (and, where its image tokens do not depend
-   on the question, every question): a cache, least recently used first out.
+1. What the image half makes of an image is kept and serves every mask of words (`stcg_nb.models.encoding`).
 2. The answer is generated greedily once. Every counterfactual run is then teacher-forced on it: one forward pass over
    many rows, no generation.
 3. Attention is captured and cut in one place (`stcg_nb.models.attention`).
@@ -14,10 +13,7 @@ What differs from family to family is in the two halves (`stcg_nb.models.halves`
 from __future__ import annotations
 
 import copy
-import hashlib
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -28,26 +24,9 @@ from stcg_nb.errors import ModelError
 from stcg_nb.models.attention import IMPLEMENTATION, install, probing
 from stcg_nb.models.base import MAX_NEW_TOKENS, VISION_SITES, Answer, Prompt, Trace, check_cuts, check_trace
 from stcg_nb.models.batches import Batches
+from stcg_nb.models.encoding import Encoded, Encoder, tensors
 from stcg_nb.models.families import Family, Readers
 from stcg_nb.models.halves import Cuts
-
-CACHE_BYTES = 1 << 30
-
-
-@dataclass
-class Encoded:
-    """What the image half makes of one image, with the attention captured on the way.
-
-    ``vision`` is ``[position, width]``, ``queries`` ``[token, width]``; ``maps`` has ``[layer, query, key]`` per site.
-    """
-
-    vision: Tensor
-    queries: Tensor
-    maps: dict[str, Tensor] = field(default_factory=dict)
-
-    @property
-    def bytes(self) -> int:
-        return sum(t.numel() * t.element_size() for t in (self.vision, self.queries, *self.maps.values()))
 
 
 class Engine:
@@ -74,8 +53,8 @@ class Engine:
         self.reader = family.reader(readers)
         self.grid, self.n_queries, self.edges = self.images.grid, self.images.n_tokens, self.images.edges
         self.sites = (*self.images.places, *self.language.places)
-        self._cache: OrderedDict[tuple[str, str], Encoded] = OrderedDict()
         self._batches = Batches(network.config.vision_config, self.grid, self.language.row_cost(), self._device)
+        self._encoder = Encoder(self.images, lambda images: self._pixels(images), self._batches)
         install(network, {**self.images.places, **self.language.places})
         self._check()
 
@@ -115,7 +94,7 @@ class Engine:
         self, images: Sequence[np.ndarray], prompt: Prompt, *, cuts: Mapping[str, np.ndarray] | None = None
     ) -> list[Answer]:
         later = [site for site in self.images.places if site not in VISION_SITES]
-        encoded = self._encode(images, prompt, (), besides=later)  # as an explanation wants them next
+        encoded = self._encoder.encode(images, prompt, (), besides=later)  # as an explanation wants them next
         if cuts is not None:
             checked = check_cuts(len(images), self._sizes(prompt), cuts, self.edges)
             rows = [{kind: cut[i : i + 1] for kind, cut in checked.items()} for i in range(len(images))]
@@ -131,14 +110,14 @@ class Engine:
         """The likeliest token after each one before, without the cut edges of one row; cheap to read, not fast."""
         queries = encoded.queries[None]
         if inner := self.images.cuts(prompt, None, None, cuts):
-            queries, _ = self._look(encoded.vision[None], prompt, (), inner)
+            queries, _ = self._encoder.look(encoded.vision[None], prompt, (), inner)
         keep_tokens, edges = self.images.tokenwise(None, cuts)
         embeds = self._embed(queries, prompt)
         ids: list[int] = []
         while len(ids) < MAX_NEW_TOKENS and not set(ids) & set(self.language.ends):
             # The last target asks for one more position and is not seen by any.
             targets = torch.tensor([*ids, self._end], device=self._device)
-            with probing(cuts=_tensors(self.language.cuts(prompt, None, keep_tokens, edges, len(targets)))):
+            with probing(cuts=tensors(self.language.cuts(prompt, None, keep_tokens, edges, len(targets)))):
                 ids.append(int(self.language.score(embeds, targets)[1][0, -1]))
         return ids
 
@@ -169,7 +148,7 @@ class Engine:
         anew = bool(self.images.cuts(prompt, keep_words, keep_patches, all_cuts))
         early = tuple(s for s in capture if s in self.images.places)
         late = tuple(s for s in capture if s in self.language.places)
-        encoded = self._encode(images, prompt, tuple(s for s in early if s in VISION_SITES or not anew), reuse)
+        encoded = self._encoder.encode(images, prompt, tuple(s for s in early if s in VISION_SITES or not anew), reuse)
         ended = (self._end,) if answer.ended else ()
         targets = torch.tensor([*answer.token_ids, *ended], device=self._device)
 
@@ -180,12 +159,12 @@ class Engine:
             words, patches = (None if keep is None else keep[rows] for keep in (keep_words, keep_patches))
             if anew:
                 inner = self.images.cuts(prompt, words, patches, row_cuts)
-                queries, cut_maps = self._look(torch.stack([e.vision for e in use]), prompt, early, inner)
+                queries, cut_maps = self._encoder.look(torch.stack([e.vision for e in use]), prompt, early, inner)
                 maps |= cut_maps
             else:
                 queries = torch.stack([e.queries for e in use])
             keep_tokens, edges = self.images.tokenwise(patches, row_cuts)
-            cut = _tensors(self.language.cuts(prompt, words, keep_tokens, edges, len(targets)))
+            cut = tensors(self.language.cuts(prompt, words, keep_tokens, edges, len(targets)))
             with probing(late, cut) as probe:
                 v, likeliest = self.language.score(self._embed(queries, prompt), targets)
             maps |= {s: torch.stack(m, 1) for s, m in probe.maps.items()}
@@ -261,64 +240,6 @@ class Engine:
         queries = self.images.read(self.images.see(pixels), prompt)
         return self.language.score(self._embed(queries, prompt), targets)[0]
 
-    def _encode(
-        self,
-        images: Sequence[np.ndarray],
-        prompt: Prompt,
-        capture: Sequence[str],
-        reuse: bool = True,
-        besides: Sequence[str] = (),
-    ) -> list[Encoded]:
-        """Every image's encoding, from the cache where it holds all that `capture` wants; `besides` is kept only on the way."""
-        question = prompt.text if self.images.reads_question else ""
-        keys = [(hashlib.sha256(str(i.shape).encode() + i.tobytes()).hexdigest(), question) for i in images]
-        found = {k: self._cache[k] for k in keys if k in self._cache and set(capture) <= set(self._cache[k].maps)}
-        missing = [k for k in dict.fromkeys(keys) if k not in found]
-        # Seen already, when another question was asked.
-        known = {k: e for k in missing if question and (e := self._seen(k[0], capture))}
-        unseen = [k for k in missing if k not in known]
-        asked = list(known)
-
-        def see(rows: slice) -> list[Encoded]:
-            with probing((*capture, *besides)) as probe:
-                vision = self.images.see(self._pixels([images[keys.index(k)] for k in unseen[rows]]))
-                queries = self.images.read(vision, prompt)
-            maps = {s: torch.stack(m, 1) for s, m in probe.maps.items()}
-            return [Encoded(vision[i], queries[i], {s: m[i] for s, m in maps.items()}) for i in range(len(vision))]
-
-        def ask(rows: slice) -> list[Encoded]:
-            use = [known[k] for k in asked[rows]]
-            queries, maps = self._look(torch.stack([e.vision for e in use]), prompt, (*capture, *besides), {})
-            return [
-                Encoded(e.vision, queries[i], {s: e.maps[s] for s in VISION_SITES if s in e.maps} | {s: m[i] for s, m in maps.items()})
-                for i, e in enumerate(use)
-            ]  # fmt: skip
-
-        for names, run in ((unseen, see), (asked, ask)):
-            if names:
-                fresh = [e for chunk in self._batches("encode", len(names), run) for e in chunk]
-                found |= dict(zip(names, fresh, strict=True))
-        for key in keys if reuse else ():
-            self._cache[key] = found[key]
-            self._cache.move_to_end(key)
-        size = sum(e.bytes for e in self._cache.values())
-        while size > CACHE_BYTES and len(self._cache) > 1:
-            size -= self._cache.popitem(last=False)[1].bytes
-        return [found[k] for k in keys]
-
-    def _seen(self, image: str, capture: Sequence[str]) -> Encoded | None:
-        """An encoding of the image that holds what is wanted of the vision model, whatever the question."""
-        wanted = set(capture) & set(VISION_SITES)
-        return next((e for (i, _), e in self._cache.items() if i == image and wanted <= set(e.maps)), None)
-
-    def _look(
-        self, vision: Tensor, prompt: Prompt, capture: Sequence[str], cuts: Cuts
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        """The image tokens anew from what was seen, under cuts."""
-        with probing([s for s in capture if s not in VISION_SITES], _tensors(cuts)) as probe:
-            queries = self.images.read(vision, prompt)
-        return queries, {s: torch.stack(m, 1) for s, m in probe.maps.items()}
-
     # The engine's checks of itself
 
     def _check(self) -> None:
@@ -350,7 +271,3 @@ class Engine:
         for site, layers in probe.maps.items():
             if any((w.float().sum(-1) - 1).abs().max() > 1e-2 for w in layers):
                 raise ModelError(f"Attention rows of {self.name} at {site!r} do not sum to one.")
-
-
-def _tensors(cuts: Cuts) -> dict[str, Tensor]:
-    return {site: torch.from_numpy(cut) for site, cut in cuts.items()}

@@ -40,9 +40,11 @@ class Readers:
 
     def view(self, height: int, width: int) -> tuple[int, int, int, int]:
         """The part of a picture that is left once it is scaled and its middle cut out: x0, y0, x1, y1 in pixels."""
-        size, crop = self.image_processor.size, getattr(self.image_processor, "crop_size", None)
-        if not getattr(self.image_processor, "do_center_crop", False) or "shortest_edge" not in size:
+        reader = self.image_processor
+        size = reader.size
+        if not getattr(reader, "do_center_crop", False) or "shortest_edge" not in size:
             return 0, 0, width, height
+        crop = reader.crop_size
         scale = min(height, width) / size["shortest_edge"]
         tall, wide = min(height, round(crop["height"] * scale)), min(width, round(crop["width"] * scale))
         x, y = (width - wide) // 2, (height - tall) // 2

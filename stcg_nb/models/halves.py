@@ -123,7 +123,7 @@ def hidden(prompt: Prompt, n: int, keep_words: np.ndarray | None, keep_tokens: n
     if keep_tokens is not None:
         gone[:, 0, :n] = ~np.asarray(keep_tokens, dtype=bool)
     for word, places in enumerate(prompt.word_tokens if keep_words is not None else ()):
-        gone[:, 0, [n + t for t in places]] |= ~np.asarray(keep_words, dtype=bool)[:, word, None]  # type: ignore[index]
+        gone[:, 0, [n + t for t in places]] |= ~np.asarray(keep_words, dtype=bool)[:, word, None]
     return gone
 
 

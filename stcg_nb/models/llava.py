@@ -6,6 +6,7 @@ them is no site. ``vision_feature_select_strategy`` says whether CLS is an image
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from stcg_nb.models.halves import Cuts
 class Patches:
     """`ImageHalf` of LLaVA."""
 
-    edges = tuple(PATCH_CUTS)
+    edges: tuple[str, ...] = tuple(PATCH_CUTS)
     reads_question = False
 
     def __init__(self, network: Any) -> None:
@@ -30,16 +31,15 @@ class Patches:
         # Of the hidden states number 0 is what enters the first layer; negative numbers count from the end.
         last = max(r % (layers + 1) for r in ([read] if isinstance(read, int) else read))
         used = "|".join(str(i) for i in range(last))
-        self.places = {"vit": rf"vision_tower\.(?:vision_model\.)?encoder\.layers\.(?:{used})\.self_attn$"}
+        self.places: Mapping[str, str] = {
+            "vit": rf"vision_tower\.(?:vision_model\.)?encoder\.layers\.(?:{used})\.self_attn$"
+        }
         side = config.vision_config.image_size // config.vision_config.patch_size
         self.grid = (side, side)
         self._cls = int(config.vision_feature_select_strategy == "full")
         self.n_tokens = side * side + self._cls
-
-    @property
-    def pixel_dtype(self) -> torch.dtype:
-        tower = self._network.model.vision_tower
-        return next(m.weight.dtype for m in tower.modules() if isinstance(m, torch.nn.Conv2d))
+        convolutions = (m for m in network.model.vision_tower.modules() if isinstance(m, torch.nn.Conv2d))
+        self.pixel_dtype = next(convolutions).weight.dtype
 
     def see(self, pixels: Tensor) -> Tensor:
         return torch.stack(list(self._network.get_image_features(pixel_values=pixels).pooler_output))

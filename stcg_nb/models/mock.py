@@ -47,8 +47,8 @@ class Mock:
     synthetic = True
     grid = (16, 16)
     n_queries = 32
-    sites = SITES
-    edges = tuple(CUTS)
+    sites: tuple[str, ...] = SITES
+    edges: tuple[str, ...] = tuple(CUTS)
 
     def view(self, height: int, width: int) -> tuple[int, int, int, int]:
         return 0, 0, width, height

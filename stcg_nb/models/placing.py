@@ -118,6 +118,13 @@ def check_fit(network: nn.Module, place: Place, label: str) -> None:
     Raises:
         ModelError: If it does not fit.
     """
+    host = free_memory(torch.device("cpu"))
+    through_host = place.device != "cpu" and "device_map" not in place.options()
+    if through_host and weight_bytes(network, place) * SLACK > host:
+        raise ModelError(
+            f"{label} would pass through this machine's memory, of which {_gb(host)} are free, on its way to {place.device}; "
+            "with accelerate it goes there piece by piece: pip install accelerate."
+        )
     there = free_bytes(place)
     if needed_bytes(network, place) <= there:
         return
@@ -125,8 +132,8 @@ def check_fit(network: nn.Module, place: Place, label: str) -> None:
     others += [replace(place, quantisation=name) for name in QUANTISED]
     fitting = [o for o in others if o != place and needed_bytes(network, o) <= free_bytes(o)]
     if place.device != "cpu" and place.device_map is None:
-        host = Place("cpu", torch.bfloat16)
-        fitting += [host] if needed_bytes(network, host) <= free_bytes(host) else []
+        at_home = Place("cpu", torch.bfloat16)
+        fitting += [at_home] if needed_bytes(network, at_home) <= free_bytes(at_home) else []
     ways = ", ".join(f"{_named(o, place)} ({_gb(needed_bytes(network, o))})" for o in fitting)
     advice = (
         f"These would fit: {ways}." if fitting else "No other number format would fit either: take a larger machine."

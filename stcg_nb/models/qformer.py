@@ -6,6 +6,7 @@ image tokens depend on the question, and a word that is absent is cut from there
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -25,8 +26,8 @@ PLACES = {
 class QFormer:
     """`ImageHalf` of BLIP-2."""
 
-    places = PLACES
-    edges = tuple(CUTS)
+    places: Mapping[str, str] = PLACES
+    edges: tuple[str, ...] = tuple(CUTS)
     reads_question = False
 
     def __init__(self, network: Any) -> None:
@@ -35,10 +36,7 @@ class QFormer:
         side = vision.image_size // vision.patch_size
         self.grid = (side, side)
         self.n_tokens = int(network.config.num_query_tokens)
-
-    @property
-    def pixel_dtype(self) -> torch.dtype:
-        return self._network.vision_model.embeddings.patch_embedding.weight.dtype
+        self.pixel_dtype: torch.dtype = network.vision_model.embeddings.patch_embedding.weight.dtype
 
     def see(self, pixels: Tensor) -> Tensor:
         return self._network.vision_model(pixel_values=pixels).last_hidden_state

@@ -66,7 +66,7 @@ class Reader:
         kept, ended = ids[:at], at is not None
         text = self.tokenizer.decode(kept, skip_special_tokens=True).strip()
         if not kept:
-            kept, ended = [ends[0]], False
+            kept, ended = ids[:1], False
         tokens = [self.tokenizer.decode([i]).strip() or str(self.tokenizer.convert_ids_to_tokens(i)) for i in kept]
         return Answer(text, tuple(kept), tuple(tokens), ended)
 
