@@ -53,7 +53,7 @@ results: $(READY) ## take runs/study into docs/findings and the README
 
 colab: ## run all notebooks with the versions that Colab brings, in .venv-colab (Python 3.13: COLAB_PYTHON)
 	@test -x .venv-colab/bin/pip || $(COLAB_PYTHON) -m venv .venv-colab
-	@.venv-colab/bin/pip install --quiet --disable-pip-version-check --constraint constraints/colab.txt $(TORCH) --editable . ipywidgets nbval pytest
+	@.venv-colab/bin/pip install --quiet --disable-pip-version-check --constraint constraints/colab.txt $(TORCH) --editable . anywidget ipywidgets nbval pytest
 	$(NEUTRAL) .venv-colab/bin/python -m pytest $(NBVAL) --nbval-lax notebooks/*.ipynb
 
 newest: ## run all notebooks with the newest versions of everything but torch, in .venv-newest

@@ -25,7 +25,7 @@ FOLDERS = (
     "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR", "JUPYTERLAB_SETTINGS_DIR",
     "JUPYTERLAB_WORKSPACES_DIR",
 )  # fmt: skip
-PATIENCE = 300  # seconds, for a machine that does other things too
+PATIENCE = 600  # seconds, for a machine that does other things too
 
 
 class Lab:
@@ -105,7 +105,7 @@ def running(folder: Path, width: int = 1366, height: int = 900) -> Iterator[Lab]
                 lab.browser.close()
     finally:
         server.terminate()
-        server.wait(30)
+        server.wait(PATIENCE)
 
 
 def _up(lab: Lab, server: subprocess.Popen[bytes]) -> bool:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from lab import BROWSER, run_all, running
 
+from stcg_nb.perturb import DEFAULT
 from stcg_nb.widgets.state import State
 
 NOTEBOOK = Path(__file__).parent.parent / "notebooks" / "00_explore.ipynb"
@@ -112,6 +113,9 @@ def test_a_perturbation_is_picked_previewed_and_measured(page):
     panel.get_by_role("button", name="Measure").click()
     panel.get_by_text(re.compile("ΔW 0")).nth(1).wait_for()
     assert panel.locator("img").count() == 3
+    page.explorer.get_by_text("The graph holds").wait_for()
+    panel.locator("select").select_option([*DEFAULT])  # as it was explained
+    page.explorer.get_by_text("The graph holds").wait_for(state="hidden")
 
 
 def test_the_step_slider_shows_one_token(page):

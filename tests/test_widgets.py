@@ -216,6 +216,15 @@ def test_a_view_asks_for_no_work_and_the_same_choices_are_explained_once(session
     assert calls.count(1) == 2 and not explorer._stale.value
 
 
+def test_other_perturbations_leave_the_graph_and_its_cuts(session, explorer):
+    explorer._link.value = edge(explorer, "word", "step")
+    session.choose(perturbations=["center_mask"], strength=0.2)
+    assert "The graph holds" in explorer._stale.value and not explorer._cut_button.disabled
+    assert explorer.explanation is None  # what would be saved is not what is chosen
+    explorer.cut(session.state.picked)
+    assert explorer._cut is not None and not explorer.busy._note.value
+
+
 def test_heads_and_cuts_are_kept(session, explorer, monkeypatch):
     explorer._links.value = "alignment"
     explorer._site.value = "cross"

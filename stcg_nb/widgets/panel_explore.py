@@ -153,12 +153,12 @@ class Explorer(Panel):
             self.busy.say(str(error), error=True)
         finally:
             self._quiet = False
-        stale = shown is not None and self.session.current is None
-        self._stale.value = (
-            "<span role='status' style='color:#a33a00'>The choices have changed since; press Explain to see them.</span>"
-            if stale
-            else ""
-        )
+        stale = shown is not None and shown.state.linked() != state.linked()
+        if stale or shown is None or self.session.current is not None:
+            said = "The choices have changed since; press Explain to see them." if stale else ""
+        else:
+            said = "The graph holds; press Explain to have the chosen perturbations measured in it too."
+        self._stale.value = f"<span role='status' style='color:#a33a00'>{said}</span>" if said else ""
         if shown is None:
             self._finding.value = "<span style='color:#555'>Nothing is explained yet.</span>"
             self._details.value = self._cut_result.value = self._caption.value = ""

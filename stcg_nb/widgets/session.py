@@ -213,7 +213,7 @@ class Session:
             edges = cut_edges(state.cuts, model)
             return cut(model, picture, state.question, edges, regions=regions_of(state, picture))
 
-        key = _key({**state.explained(), "cuts": state.cuts})
+        key = _key({**state.linked(), "cuts": state.cuts})
         return self._once("cut", key, work, told, wait)
 
     def heads(self, told: Told, *, wait: bool | None = None) -> Job:
@@ -224,7 +224,7 @@ class Session:
             model, picture = self._loaded(state), self.picture(state)
             return head_alignment(picture, state.question, model, str(state.site), regions=regions_of(state, picture))
 
-        key = _key({**state.explained(), "site": state.site})
+        key = _key({**state.linked(), "site": state.site})
         return self._once("heads", key, work, told, wait)
 
     # How

@@ -74,6 +74,10 @@ class State:
         """The choices that an explanation depends on; two states that agree in them share one."""
         return {name: getattr(self, name) for name in EXPLAINED}
 
+    def linked(self) -> dict[str, Any]:
+        """The choices that the links of a graph depend on: all of those but the perturbations, which leave them as they are."""
+        return {name: value for name, value in self.explained().items() if name not in ("perturbations", "strength")}
+
     def view(self) -> View:
         """What to show of the graph."""
         node = None if self.picked is None or ">" in self.picked else self.picked
