@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -89,7 +90,7 @@ def sweep(
     how: How | None = None,
     *,
     workers: int | None = None,
-    report: Callable[[str], None] = tqdm.write,
+    report: Callable[[str], None] | None = None,
 ) -> Sweep:
     """Explain every question of a dataset into a folder, or go on with it.
 
@@ -99,7 +100,7 @@ def sweep(
         model: A name for `load_model`.
         how: How to explain.
         workers: Processes with a model each, by Ray Data; left out: this process alone.
-        report: Takes a sentence for each question that is skipped and each file that was damaged.
+        report: Takes a sentence for each question that is skipped and each file that was damaged; left out: stderr does.
 
     Raises:
         InputError: For a dataset, folder or setting that cannot be used, or a folder of another sweep.
@@ -113,6 +114,7 @@ def sweep(
     (2, 0)
     """
     how = How() if how is None else how
+    report = _on_stderr if report is None else report
     if not isinstance(dataset, Dataset):
         dataset = load_dataset(dataset)
     if workers is not None and workers < 1:
@@ -141,6 +143,10 @@ def sweep(
                     bar.set_postfix(skipped=skipped, refresh=False)
                 bar.update()
         return Sweep(Path(out), dataset.size, folder.finish())
+
+
+def _on_stderr(sentence: str) -> None:
+    tqdm.write(sentence, file=sys.stderr)  # beside the bar
 
 
 def prepared(model: str | None, how: How) -> Model:

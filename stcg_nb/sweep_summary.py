@@ -94,7 +94,7 @@ def dots(tables: Mapping[str, pd.DataFrame], synthetic: bool = False) -> go.Figu
         shown = table.loc[names].round(3)
         figure.add_scatter(
             x=shown["mean"].tolist(), y=[escape(str(name).replace("_", " ")) for name in names], mode="markers",
-            marker={"size": 10, "color": SUPPORTS},
+            cliponaxis=False, marker={"size": 10, "color": SUPPORTS},
             error_x={
                 "type": "data", "symmetric": False, "color": SUPPORTS, "thickness": 2,
                 "array": (shown["high"] - shown["mean"]).round(3).fillna(0).tolist(),
@@ -109,6 +109,7 @@ def dots(tables: Mapping[str, pd.DataFrame], synthetic: bool = False) -> go.Figu
         template="none", showlegend=False, width=max(460, 240 * len(tables) + 120), height=150 + 34 * len(names),
         margin={"l": 150, "r": 20, "t": 20, "b": 80}, font={"color": INK, "size": 13}, paper_bgcolor="white",
     )  # fmt: skip
+    figure.update_yaxes(ticks="outside", ticklen=8, tickcolor="white")
     figure.update_xaxes(zeroline=True, zerolinecolor=NEUTRAL, gridcolor="#e6e6e6")
     if synthetic:
         figure.add_annotation(
