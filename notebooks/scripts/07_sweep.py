@@ -28,9 +28,7 @@
 from typing import Optional
 
 sweep_dir: Optional[str] = None  # the folder that `stcg sweep` wrote; None: a small sweep of scenes is made
-model: Optional[str] = (
-    "mock"  # of the small sweep: "tiny", "mock", a hub id or a folder; None: what the environment asks for
-)
+model: Optional[str] = "mock"  # of the small sweep: "tiny", "mock", a hub id or a folder; None: as the environment asks
 n: int = 24  # questions of the small sweep
 seed: int = 0  # of the small sweep
 run_dir: Optional[str] = None  # a folder for the tables; None: nothing is saved
@@ -114,8 +112,12 @@ if len(tables["steps"]):
 
 # %%
 tables["verdicts"] = summary.verdicts(rows)
-if len(tables["verdicts"]):
-    summary.dots({"edges an explanation": tables["verdicts"]}, synthetic).show(config=CONFIG)
+print("edges an explanation, mean with interval and n")
+print(
+    tables["verdicts"].round(1).to_string()
+    if len(tables["verdicts"])
+    else f"none: the estimator is {manifest['estimator']}"
+)
 
 # %% [markdown]
 # ## One of them
