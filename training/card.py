@@ -46,14 +46,14 @@ tokens, a T5 encoder-decoder; {parameters:,} parameters. It is a test bed for ex
 and for every picture it is known what each answer rests on. It is of no use on photographs.
 
 It was trained by `training/train.py` on the package's own scenes (`stcg_nb.scenes`) and on the training split of the public
-easy-vqa package. Pictures in training were altered now and then as the perturbations alter them (objects or ground filled in with their
-surroundings, noise, JPEG, brightness), and function words hidden, so that such counterfactuals are not foreign to it. The prompt is
-BLIP-2's, `Question: {{}} Answer:`.
+easy-vqa package. Pictures in training were altered now and then as the perturbations alter them (objects or ground filled in with
+their surroundings, noise, JPEG, brightness), and function words hidden, so that such counterfactuals are not foreign to it. The
+prompt is BLIP-2's, `Question: {{}} Answer:`.
 
 These weights come from several runs of that program, one after the other: its first two stages from nothing, then the last stage
-more than once, each run starting from the weights before (`--start`), the very last one short and at lower rates (`--rate`). Between runs
-the data changed (more objects, more of them in columns, pieces of the ground filled in, fewer words hidden). One run from nothing of the
-program as it stands has not been made.
+more than once, each run starting from the weights before (`--start`), the very last one short and at lower rates (`--rate`).
+Between runs the data changed (more objects, more of them in columns, pieces of the ground filled in, fewer words hidden). One run
+from nothing of the program as it stands has not been made.
 
 ## Accuracy
 

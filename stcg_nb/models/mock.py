@@ -184,7 +184,7 @@ class Mock:
 
 
 def _two_heads(attention: Tensor) -> list[Tensor]:
-    """Two maps ``[..., query, key]`` whose rows sum to one and whose mean is the map: each prefers the keys that the other does not."""
+    """Two maps ``[..., query, key]`` with rows of sum one, whose mean is the map: each prefers the keys that the other does not."""
     taste = torch.cos(torch.arange(attention.shape[-1], dtype=attention.dtype))
     tilt = (taste - (attention * taste).sum(-1, keepdim=True)) / 2
     return [attention * (1 + tilt), attention * (1 - tilt)]
