@@ -150,9 +150,9 @@ def _match_texts(kind: str, first: Sequence[str], second: Sequence[str]) -> dict
     >>> _match_texts("word", ("left", "of"), ("of", "it"))
     {'word:1': 'word:0'}
     """
-    lower = [[text.lower() for text in texts] for texts in (first, second)]
-    out = {}
-    for how, a0, a1, b0, b1 in SequenceMatcher(None, *lower, autojunk=False).get_opcodes():
+    a_texts, b_texts = ([text.lower() for text in texts] for texts in (first, second))
+    out: dict[str, str] = {}
+    for how, a0, a1, b0, b1 in SequenceMatcher(None, a_texts, b_texts, autojunk=False).get_opcodes():
         if how == "equal" or (how == "replace" and a1 - a0 == b1 - b0):
             out |= {f"{kind}:{a}": f"{kind}:{b}" for a, b in zip(range(a0, a1), range(b0, b1), strict=True)}
     return out

@@ -113,7 +113,7 @@ def _add_links(figure: go.Figure, shown: Shown, places: dict[str, tuple[float, f
         for edge in edges:
             start, end = places[edge.source], places[edge.target]
             x, y = (
-                sum(b * v for b, v in zip(weights, c, strict=True))
+                sum((b * v for b, v in zip(weights, c, strict=True)), np.zeros(len(curve)))
                 for c in zip(start, *bend(start, end), end, strict=True)
             )
             size = 0 if edge.verdict == "spurious" else width_class(edge, shown.strongest)
