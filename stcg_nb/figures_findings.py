@@ -280,8 +280,8 @@ def reliance(rows: pd.DataFrame) -> go.Figure:
         steps = [s for s in sorted(mine["step"].unique()) if (mine["step"] == s).sum() >= 5]
         values = [_mean(mine[mine["step"] == s], "nats") for s in steps]
         figure.add_scatter(
-            x=[int(s) for s in steps], y=[v[0] for v in values], error_y=_errors(values), mode="lines+markers", name=label,
-            line={"color": color, "width": 2.5, "dash": "solid" if naming else "dot"}, marker={"size": 11, "symbol": symbol},
+            x=[int(s) for s in steps], y=[v[0] for v in values], error_y=_errors(values), mode="markers", name=label,
+            marker={"size": 11, "symbol": symbol, "color": color},
         )  # fmt: skip
     figure.update_xaxes(title_text="token of the answer", dtick=1)
     figure.update_yaxes(title_text="lost without<br>the picture (nats)", rangemode="tozero")
@@ -311,11 +311,7 @@ def verdicts(findings: Sequence[Finding]) -> go.Figure:
     """All findings: how far each one's weakest comparison lies from what was claimed, in units of its interval's half width."""
     figure = go.Figure()
     for i, finding in enumerate(reversed(findings)):
-        weakest = finding.weakest
-        half = (weakest.high - weakest.low) / 2
-        sign = 1 if weakest.side == "above" else -1
-        at = sign * (weakest.effect - weakest.null) / half if half > 0 else 0.0
-        shown = float(np.round(np.clip(at, -8, 8), 2))
+        shown = float(np.round(np.clip(finding.weakest.distance, -8, 8), 2))
         color = VERDICT_COLORS[finding.verdict]
         figure.add_scatter(
             x=[shown], y=[i], mode="markers", showlegend=False,
@@ -395,7 +391,7 @@ def _interval(
     for i, value in enumerate(values):
         figure.add_scatter(
             x=[value[0]], y=[y[i]], mode="markers", name=name, legendgroup=name, showlegend=bool(name) and i == 0,
-            marker={"size": 13, "color": colors[i], "symbol": symbols[i], "line": {"width": 2, "color": colors[i]}},
+            marker={"size": 9, "color": colors[i], "symbol": symbols[i], "line": {"width": 2, "color": colors[i]}},
             error_x={**_error(value), "color": colors[i]}, **where,
         )  # fmt: skip
 

@@ -70,6 +70,19 @@ class Comparison:
     side: Literal["above", "below"] = "above"
     least: float = 0.0
 
+    @property
+    def distance(self) -> float:
+        """How far the mean lies on the claimed side of `null`, in half widths of its interval; negative on the other side.
+
+        >>> Comparison("x", 0.3, 0.2, 0.4, 0.001, 200).distance
+        3.0
+        """
+        off = (self.effect - self.null) * (1 if self.side == "above" else -1)
+        half = (self.high - self.low) / 2
+        if math.isnan(half):
+            return 0.0
+        return round(off / half, 6) if half > 0 else math.copysign(math.inf, off) if off else 0.0
+
     def verdict(self, p_corrected: float) -> str:
         """What the numbers say, given the corrected p-value.
 
@@ -128,9 +141,9 @@ class Finding:
 
     @property
     def weakest(self) -> Comparison:
-        """The comparison that decides: of the worst verdict, and among those of the largest p-value."""
+        """The comparison that decides: of the worst verdict, then of the largest p-value, then least far on the claimed side."""
         order = (SUPPORTED, UNDECIDED, NOT_SUPPORTED)
-        return max(self.comparisons, key=lambda c: (order.index(self.of(c)), c.p))
+        return max(self.comparisons, key=lambda c: (order.index(self.of(c)), c.p, -c.distance))
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON, which has no NaN."""

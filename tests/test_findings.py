@@ -170,3 +170,11 @@ def test_what_is_printed_has_everything():
     for part in ("H3", FAMILY["H3"], "0.30 nats [0.20, 0.40]", "n = 100", "VERDICT: supported"):
         assert part in text
     assert [p_text(p) for p in (0.00012, 0.0012, 0.05)] == ["< 0.001", "0.001", "0.05"]
+
+
+def test_of_equal_p_values_the_one_nearer_to_the_limit_decides():
+    far, near = comparison(0.8, 0.9), comparison(0.2, 0.4)
+    assert conclude("H1", [far, near], {}).weakest is near
+    assert comparison(-1.0, -1.0).distance == -math.inf and comparison(0.0, 0.0).distance == 0
+    assert comparison(0.2, 0.4, null=0.5, side="below").distance == pytest.approx(2)
+    assert comparison(math.nan, math.nan).distance == 0
