@@ -12,7 +12,8 @@
        triple   the same 2 x 2 x 2 factorial of three                          what no pair of them accounts for
 
    Positive: each is worth more while the other is there (they work together); negative: each can stand in for the other.
-   Triples are looked for among the strongest `TRIPLED` players.
+   Pairs are looked for among the strongest `PAIRED` players, which is all of them unless the question is very long, triples
+   among the strongest `TRIPLED`.
 6. *Intervals*: weight ± 1.96 standard deviations of the surrogate's over bootstrap samples of the masks: how far a prediction
    would move had other masks been drawn. A weight that was tried is exact, and keeps that margin as a matter of caution. A link
    whose interval holds zero is left out.
@@ -43,6 +44,7 @@ MIN_MASKS = 32
 EDGE_SHARE = 0.15
 PAIR_SHARE = 0.4
 SPREAD = (0.6, 0.3, 0.1)  # of the random masks at each of the rates
+PAIRED = 48
 TRIPLED = 9
 SAMPLES = 100  # of the bootstrap
 IMAGINED = 600  # masks a rate that the sparse graph is fitted on
@@ -53,7 +55,7 @@ class Causes:
     """A causal graph: nodes are players at an answer step, links two or three players at a step.
 
     Attributes:
-        links: Every pair of players, then triples of the strongest, int ``[link, 3]``; the third of a pair is -1.
+        links: Pairs of the strongest players (of all, up to `PAIRED`), then triples, int ``[link, 3]``; the third of a pair is -1.
         n_pairs: How many of them are pairs.
         node, node_low, node_high: Weights in nats with 95 % intervals, ``[step, player]``.
         weight, low, high: The same of links, ``[step, link]``.
@@ -117,11 +119,9 @@ def find_causes(game: Game, n_masks: int = 256, seed: int = 0) -> Causes:
     """
     masks, values, surrogate = _learn(game, n_masks, seed)
     players = game.n_players
-    pairs = _pairs(players)
     alone = np.concatenate([np.ones((1, players), dtype=bool), without(players)])
-    effects = _tried(alone, surrogate.predict(alone), masks, values)
-    strongest = np.sort(np.argsort(-_strength(effects), kind="stable")[:TRIPLED])
-    triples = np.array(list(combinations(strongest, 3)), dtype=int).reshape(-1, 3)
+    strength = _strength(_tried(alone, surrogate.predict(alone), masks, values))
+    pairs, triples = _strongest(strength, PAIRED, 2), _strongest(strength, TRIPLED, 3)
     links = np.concatenate([np.concatenate([pairs, np.full((len(pairs), 1), -1)], axis=1), triples])
     probes = np.concatenate([alone, without(players, pairs), without(players, triples)])
     exact = _tried(probes, surrogate.predict(probes), masks, values)
@@ -153,8 +153,9 @@ def pair_weights(game: Game, n_masks: int = 256, seed: int = 0) -> np.ndarray:
     """
     masks, values, surrogate = _learn(game, n_masks, seed)
     players = game.n_players
-    pairs = _pairs(players)
-    probes = np.concatenate([np.ones((1, players), dtype=bool), without(players), without(players, pairs)])
+    alone = np.concatenate([np.ones((1, players), dtype=bool), without(players)])
+    pairs = _strongest(_strength(_tried(alone, surrogate.predict(alone), masks, values)), PAIRED, 2)
+    probes = np.concatenate([alone, without(players, pairs)])
     exact = _tried(probes, surrogate.predict(probes), masks, values)
     return _weights(exact, pairs, np.empty((0, 3), dtype=int))[1].T
 
@@ -199,9 +200,14 @@ def _learn(game: Game, n: int, seed: int) -> tuple[np.ndarray, np.ndarray, Surro
     return masks, values, Surrogate(masks, values)
 
 
-def _pairs(players: int) -> np.ndarray:
-    """Every pair of players, int ``[pair, 2]``."""
-    return np.array(list(combinations(range(players), 2)))
+def _strongest(strength: np.ndarray, most: int, size: int) -> np.ndarray:
+    """Every set of so many players among the strongest, in order, int ``[set, size]``.
+
+    >>> _strongest(np.array([3.0, 1.0, 2.0]), 2, 2).tolist()
+    [[0, 2]]
+    """
+    players = np.sort(np.argsort(-strength, kind="stable")[:most])
+    return np.array(list(combinations(players.tolist(), size)), dtype=int).reshape(-1, size)
 
 
 def _try(game: Game, n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -214,7 +220,7 @@ def _try(game: Game, n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.n
     tried = np.empty((0, players), dtype=bool)
     if len(masks) > 1:
         strength = _strength(values)
-        pairs = _pairs(players)
+        pairs = _strongest(strength, PAIRED, 2)
         order = np.argsort(-strength[pairs].prod(1), kind="stable")
         tried = without(players, pairs[order[: min(int(PAIR_SHARE * n), n - len(masks))]])
     spread = random_masks(players, n - len(masks) - len(tried), rng, SPREAD)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from stcg_nb.causal import EDGE_SHARE, find_causes, pair_weights, random_masks, without
+from stcg_nb.causal import EDGE_SHARE, PAIRED, find_causes, pair_weights, random_masks, without
 from stcg_nb.errors import InputError
 from stcg_nb.measures import held_out_masks, lds
 from stcg_nb.surrogate import Surrogate, normal_scores
@@ -113,6 +113,15 @@ def test_it_tries_as_many_masks_as_it_says_and_depends_on_its_seed_alone():
     again, other = find_causes(Known(), n_masks=48, seed=3), find_causes(Known(), n_masks=48, seed=4)
     np.testing.assert_array_equal(first.edge, again.edge)
     assert (first.masks != other.masks).any()
+
+
+def test_of_many_players_the_strongest_are_paired():
+    class Many(Known):
+        def __call__(self, masks):
+            return super().__call__(np.asarray(masks)[:, :9])
+
+    causes = find_causes(Many(n_players=300), n_masks=64, seed=0)
+    assert causes.node.shape == (2, 300) and causes.n_pairs == PAIRED * (PAIRED - 1) // 2
 
 
 def test_shuffled_masks_predict_nothing():
