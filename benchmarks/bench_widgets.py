@@ -21,7 +21,6 @@ import tempfile
 import time
 from pathlib import Path
 
-import nbformat
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
@@ -99,10 +98,7 @@ def measure(regions: str, top: int, moves: int, openings: int) -> dict[str, dict
         drawing.svg(View("alignment", top, i % 3))
         drawn.append(time.perf_counter() - begin)
     with tempfile.TemporaryDirectory() as folder, running(Path(folder)) as lab:
-        cells = [BEGIN.format(question=QUESTION, regions=regions, top=top), AGAIN]
-        book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(c) for c in cells])
-        nbformat.write(book, lab.folder / "bench.ipynb")
-        tab = lab.open("bench.ipynb")
+        tab = lab.open(lab.write("bench.ipynb", BEGIN.format(question=QUESTION, regions=regions, top=top), AGAIN))
         run_all(tab)
         tab.wait_for_function("document.querySelectorAll(\".stcg-canvas [data-pick='step:0']\").length === 2")
         slider = tab.locator(".widget-hslider", has_text="Token").locator("[role=slider]").first

@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import nbformat
+
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 TOKEN = "t"
 OPTIONS = (
@@ -38,6 +40,13 @@ class Lab:
 
     def __init__(self, folder: Path, port: int, browser: Any) -> None:
         self.folder, self.port, self.browser = folder, port, browser
+
+    def write(self, name: str, *cells: str) -> str:
+        """A notebook of these cells; it names its kernel, since JupyterLab would ask for one."""
+        kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+        code = [nbformat.v4.new_code_cell(cell) for cell in cells]
+        nbformat.write(nbformat.v4.new_notebook(cells=code, metadata={"kernelspec": kernel}), self.folder / name)
+        return name
 
     def open(self, name: str) -> Any:
         """The notebook in a tab of the browser, its kernel ready."""

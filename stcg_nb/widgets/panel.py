@@ -58,7 +58,7 @@ class Panel:
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         if "google.colab" in sys.modules:  # Colab shows widgets from outside only when asked to
-            from google.colab import output  # type: ignore[import-not-found]
+            from google.colab import output
 
             output.enable_custom_widget_manager()
         view = {"version_major": 2, "version_minor": 0, "model_id": self.widget.model_id}

@@ -74,6 +74,10 @@ class Explorer(Panel):
         self.session.choose(cuts=left)
         self._measure_cuts(wait)
 
+    def _restored(self) -> None:
+        self._choose(cuts=[])
+        self._measure_cuts()
+
     def _measure_cuts(self, wait: bool | None = None) -> None:
         cuts = self.session.state.cuts
         if not cuts:
@@ -277,11 +281,11 @@ class Explorer(Panel):
         self._link.observe(lambda change: self._choose(picked=change["new"] or None), "value")
         self._site.observe(self._site_chosen, "value")
         self._boxes.observe(self._boxes_typed, "value")
-        self._pen.observe(lambda _: self._quiet or self._refresh(), "value")
+        self._pen.observe(lambda _: self._refresh(), "value")
         self._clear.on_click(lambda _: self._choose(boxes=[]))
         self._explain.on_click(lambda _: self.explain())
         self._cut_button.on_click(lambda _: self.cut(str(session.state.picked)))
-        self._restore.on_click(lambda _: (self._choose(cuts=[]), self._measure_cuts()))
+        self._restore.on_click(lambda _: self._restored())
         session.on("state", self._refresh)
         session.on("explained", self._refresh)
 

@@ -142,7 +142,7 @@ def _fits(value: Any, kind: str) -> bool:
         return isinstance(value, list | tuple) and all(
             isinstance(box, list | tuple) and len(box) == 4 and all(_fits(v, "int") for v in box) for box in value
         )
-    types = {"str": str, "int": int, "float": (int, float)}[kind]
+    types: Any = {"str": str, "int": int, "float": (int, float)}[kind]
     return isinstance(value, types) and not isinstance(value, bool)
 
 
