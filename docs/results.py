@@ -16,8 +16,10 @@ from typing import Any
 
 import cv2
 
-from stcg_nb.findings import FAMILY, p_text
+from stcg_nb.figures_findings import verdicts
+from stcg_nb.findings import FAMILY, load_finding, p_text
 from stcg_nb.reproduce import NOTEBOOKS
+from stcg_nb.saving import save_figure
 
 HERE = Path(__file__).parent
 TARGET = HERE / "findings"
@@ -27,6 +29,27 @@ WIDTH = 660  # pixels of a picture
 ENOUGH = 200  # questions
 
 Entry = Mapping[str, Any]
+
+
+def read(folder: Path) -> list[dict[str, Any]]:
+    """The findings of a study. One that is not finished gives those it has, corrected as if the others took all they can."""
+    kept = folder / "findings.json"
+    paths = [folder / home(key) / f"{key}.json" for key in FAMILY]
+    if kept.is_file():
+        found = json.loads(kept.read_text(encoding="utf-8"))
+    else:
+        found = [load_finding(path).as_dict() for path in paths if path.is_file()]
+    weights = {(f["settings"]["model"], f["settings"]["model_revision"]) for f in found}
+    if len(weights) != 1 or "mock" in {model for model, _ in weights}:
+        raise SystemExit(
+            f"{folder} holds findings of {sorted(weights) or 'nothing'}; give a study of one model with weights."
+        )
+    return list(found)
+
+
+def home(key: str) -> str:
+    """The notebook that makes a finding."""
+    return next(name for name, keys in NOTEBOOKS.items() if key in keys)
 
 
 def table(findings: Sequence[Entry]) -> str:
@@ -50,7 +73,7 @@ def section(findings: Sequence[Entry]) -> str:
     )
     return (
         f"{START}\n{table(findings)}\n\nModel `{settings['model']}`, weights {str(settings['model_revision'])[:12]}, "
-        f"seed {settings['seed']}; the effect is that of the comparison that decides.{small}\n{END}"
+        f"seed {settings['seed']}; the effect is that of the comparison that decides.{small}{_still(findings)}\n{END}"
     )
 
 
@@ -62,11 +85,12 @@ def page(findings: Sequence[Entry], pictures: Mapping[str, Sequence[str]]) -> st
         "comparisons do; p-values are corrected by Holm over all findings (`stcg_nb/findings.py`).\n",
         table(findings) + "\n",
         "![All findings](findings.png)\n",
+        _still(findings).strip() + "\n",
         "Distances are in half widths of the interval of the comparison that decides.\n",
         "## The method\n\n![The method on one example](overview.png)\n\nMade by [the overview](../../notebooks/10_overview.ipynb).\n",
     ]
     for f in findings:
-        notebook = next(name for name, keys in NOTEBOOKS.items() if f["key"] in keys)
+        notebook = home(f["key"])
         made_by = f"Made by [its notebook](../../notebooks/{notebook}.ipynb)."
         parts.append(f"## {f['key']}: {f['claim']}\n\n**{f['verdict'].capitalize()}.** {made_by}\n")
         parts.append("| comparison | mean, 95 % interval | claimed | n | p | verdict |\n|---|---|---|---|---|---|")
@@ -85,6 +109,15 @@ def in_readme(text: str, findings: Sequence[Entry]) -> str:
     return before + section(findings) + rest.split(END)[1]
 
 
+def _still(findings: Sequence[Entry]) -> str:
+    """Which findings are missing, if any."""
+    missing = [key for key in FAMILY if key not in {f["key"] for f in findings}]
+    if not missing:
+        return ""
+    claims = "; ".join(f"{key} ({FAMILY[key]})" for key in missing)
+    return f" Not measured with these weights yet: {claims}. `make figures results` goes on with that."
+
+
 def _cell(text: str) -> str:
     """Text in a table's cell, where a bar would end it."""
     return text.replace("|", "\\|")
@@ -99,12 +132,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("folder", type=Path, help="what `stcg figures --out FOLDER` made")
     folder = parser.parse_args().folder
-    findings = json.loads((folder / "findings.json").read_text(encoding="utf-8"))
-    if [f["key"] for f in findings] != list(FAMILY):
-        raise SystemExit(f"{folder} does not hold all findings; a study of the mock cannot be taken.")
+    findings = read(folder)
     shutil.rmtree(TARGET, ignore_errors=True)
     TARGET.mkdir()
-    shutil.copy(folder / "findings.json", TARGET)
+    (TARGET / "findings.json").write_text(json.dumps(findings, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     shutil.copy(folder / "study.json", TARGET)
     pictures: dict[str, list[str]] = {}
     for name, keys in NOTEBOOKS.items():
@@ -114,6 +145,9 @@ def main() -> None:
                 pictures.setdefault(key, []).append(path.name)
         for key in keys[1:]:
             pictures[key] = []
+    save_figure(
+        verdicts([load_finding(folder / home(f["key"]) / f"{f['key']}.json") for f in findings]), folder, "findings"
+    )
     _small(folder / "findings.png")
     (TARGET / "README.md").write_text(page(findings, pictures), encoding="utf-8")
     README.write_text(in_readme(README.read_text(encoding="utf-8"), findings), encoding="utf-8")
