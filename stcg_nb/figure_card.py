@@ -62,7 +62,9 @@ def card_figure(card: Mapping[str, Any]) -> go.Figure:
     for y, (key, *_) in enumerate(ROWS):
         value = entries[key]["value"]
         text = "not defined" if value is None else f"{value:.2f}"
-        figure.add_annotation(x=1.03, y=y, text=text, showarrow=False, xanchor="left", font={"size": 13, "color": INK})
+        figure.add_annotation(
+            x=1.01, xref="paper", y=y, text=text, showarrow=False, xanchor="left", font={"size": 13, "color": INK}
+        )
     many = "n" in card
     told = (
         f"{card['n']} questions about fresh scenes, {card['masks']} masks each; mean and 95 % interval, clustered by image"

@@ -76,7 +76,7 @@ class Surrogate:
         p = self._only(output)
         covariance = self._kernel(self._masks, self._masks, p)[0]
         covariance.diagonal().add_(p["noise"].exp() + JITTER)
-        return torch.cholesky_solve(self._targets[output][:, None], torch.linalg.cholesky(covariance))[:, 0]
+        return torch.cholesky_solve(self._targets[output][:, None], _root(covariance))[:, 0]
 
     def predict(self, masks: np.ndarray) -> np.ndarray:
         """Values in nats, float64 ``[mask, step]``."""
@@ -102,7 +102,7 @@ class Surrogate:
                 # A mask that was drawn k times counts k times: its noise is divided by k.
                 sample = covariance[drawn][:, drawn]
                 sample.diagonal().add_((p["noise"].exp() + JITTER) / times)
-                weights = torch.cholesky_solve(self._targets[t, drawn][:, None], torch.linalg.cholesky(sample))
+                weights = torch.cholesky_solve(self._targets[t, drawn][:, None], _root(sample))
                 out[b, :, t] = (cross[:, drawn] @ weights)[:, 0].numpy()
         return out * self._scale[: self.steps] + self._mean[: self.steps]
 
@@ -150,7 +150,7 @@ class Surrogate:
         def loss() -> Tensor:
             optimizer.zero_grad()
             noise = (p["noise"].exp() + JITTER)[:, None, None] * torch.eye(n, dtype=torch.float64)
-            root = torch.linalg.cholesky(self._kernel(masks, masks, p) + noise)
+            root = _root(self._kernel(masks, masks, p) + noise)
             weights = torch.cholesky_solve(targets[..., None], root)[..., 0]
             likelihood = -0.5 * (targets * weights).sum() - root.diagonal(dim1=1, dim2=2).log().sum()
             prior = (
@@ -172,6 +172,20 @@ class Surrogate:
         with torch.enable_grad():
             optimizer.step(loss)
         return {name: value.detach() for name, value in p.items()}
+
+
+def _root(covariance: Tensor) -> Tensor:
+    """The Cholesky factor of ``[..., mask, mask]``; where rounding made it indefinite (a few players, each mask many times), with
+    as little more on the diagonal as it takes."""
+    root, failed = torch.linalg.cholesky_ex(covariance)
+    size = covariance.diagonal(dim1=-2, dim2=-1).mean(-1)[..., None, None] * torch.eye(
+        covariance.shape[-1], dtype=torch.float64
+    )
+    for share in (1e-8, 1e-6, 1e-4):
+        if not failed.any():
+            return root
+        root, failed = torch.linalg.cholesky_ex(covariance + share * size)
+    return root if not failed.any() else torch.linalg.cholesky(covariance + 1e-2 * size)
 
 
 def normal_scores(values: np.ndarray) -> np.ndarray:

@@ -156,6 +156,13 @@ def test_the_surrogates_posterior_is_the_textbooks():
     np.testing.assert_allclose(fitted.predict(unseen)[:, 0], expected, atol=1e-8)
 
 
+def test_masks_that_say_the_same_many_times_over_are_no_trouble():
+    """Three players have eight masks; 200 draws repeat them, and a steep value stretches the kernel."""
+    masks = random_masks(3, 200, np.random.default_rng(0))
+    values = np.where(masks[:, :1] & masks[:, 1:2], 20.0, -20.0) + 1e-3 * masks[:, 2:]
+    np.testing.assert_allclose(Surrogate(masks, values).predict(masks[:9]), values[:9], atol=0.5)
+
+
 def test_a_constant_value_is_predicted_as_itself():
     masks = random_masks(5, 40, np.random.default_rng(0))
     np.testing.assert_allclose(Surrogate(masks, np.full((40, 1), 7.0)).predict(masks[:3]), 7.0, atol=1e-6)
