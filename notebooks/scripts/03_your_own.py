@@ -40,12 +40,8 @@ if "google.colab" in sys.modules:
 # %% tags=["parameters"]
 from typing import Optional
 
-model: Optional[str] = (
-    None  # a hub id or a folder in Hugging Face format; None: STCG_MODEL and the other flags, else tiny
-)
-image: Optional[str] = (
-    None  # full path of a picture (PNG, JPEG and others); None: STCG_IMAGE_PATH, else the demo picture
-)
+model: Optional[str] = None  # a hub id or a folder in Hugging Face format; None: what STCG_MODEL says, else tiny
+image: Optional[str] = None  # full path of a picture; None: STCG_IMAGE_PATH, else the demo picture
 question: str = "Describe the picture from left to right."  # in words
 box: list = [0.0, 0.0, 0.5, 1.0]  # a region to draw: left, top, right, bottom as shares of the picture
 strength: float = 0.5  # of the perturbations, from 0 (nothing) to 1
@@ -68,6 +64,7 @@ from stcg_nb.study import check_number
 pio.renderers.default = "colab" if "google.colab" in sys.modules else "plotly_mimetype"
 check_number("strength", strength, 0, 1, whole=False)
 check_number("seed", seed, 0, 10**6)
+check_number("the length of box", len(box), 4, 4)
 for value in box:
     check_number("box", value, 0, 1, whole=False)
 question = check_question(question)
