@@ -71,9 +71,11 @@ def section(findings: Sequence[Entry]) -> str:
         if few
         else ""
     )
+    others = [f"{f['key']} {f['settings']['seed']}" for f in findings if f["settings"]["seed"] != settings["seed"]]
+    seeds = f"seed {settings['seed']}" + (f" (but {', '.join(others)})" if others else "")
     return (
         f"{START}\n{table(findings)}\n\nModel `{settings['model']}`, weights {str(settings['model_revision'])[:12]}, "
-        f"seed {settings['seed']}; the effect is that of the comparison that decides.{small}{_still(findings)}\n{END}"
+        f"{seeds}; the effect is that of the comparison that decides.{small}{_still(findings)}\n{END}"
     )
 
 

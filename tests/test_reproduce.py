@@ -152,8 +152,8 @@ def test_the_study_names_the_notebooks_that_there_are():
     assert sorted(key for keys in NOTEBOOKS.values() for key in keys) == sorted(FAMILY)
 
 
-def results():
-    spec = importlib.util.spec_from_file_location("results", ROOT / "docs" / "results.py")
+def results(name="results"):
+    spec = importlib.util.spec_from_file_location(name, ROOT / "docs" / f"{name}.py")
     assert spec and spec.loader
     found = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(found)
@@ -168,3 +168,10 @@ def test_the_readmes_findings_are_those_of_the_study():
     assert made.in_readme(readme, findings) == readme
     assert made.table(findings) in (ROOT / "docs" / "findings" / "README.md").read_text(encoding="utf-8")
     assert sum(path.stat().st_size for path in (ROOT / "docs" / "findings").iterdir()) < 2_000_000
+
+
+def test_the_readmes_card_is_the_one_that_was_measured():
+    card = json.loads((ROOT / "docs" / "card.json").read_text(encoding="utf-8"))
+    assert results("card").section(card) in (ROOT / "README.md").read_text(encoding="utf-8")
+    weights = load_model("tiny").revision
+    assert card["model_revision"] == weights
