@@ -113,18 +113,26 @@ def _parser() -> argparse.ArgumentParser:
     sweep.add_argument("--perturbations", help="names, separated by commas (default: all six)")
     sweep.add_argument("--strength", type=float, default=0.5, help="of the perturbations, 0 to 1 (default 0.5)")
     sweep.add_argument("--masks", type=int, default=256, help="that the causal estimator tries (default 256)")
-    sweep.add_argument("--absent", default="median", help="an absent region: median (default), mean, blur, inpaint, cut")
+    sweep.add_argument(
+        "--absent", default="median", help="an absent region: median (default), mean, blur, inpaint, cut"
+    )
     sweep.add_argument("--workers", type=int, help="processes with a model each, by Ray (default: this process alone)")
-    sweep.add_argument("--out", type=Path, required=True, help="folder: new, empty, or of the same sweep, which goes on")
+    sweep.add_argument(
+        "--out", type=Path, required=True, help="folder: new, empty, or of the same sweep, which goes on"
+    )
     sweep.set_defaults(act=_sweep)
 
     figures = commands.add_parser("figures", help="make every figure of the study from its notebooks; resumable")
     _add_model(figures)
-    figures.add_argument("--out", type=Path, required=True, help="folder, new or empty, or of the same study stopped earlier")
+    figures.add_argument(
+        "--out", type=Path, required=True, help="folder, new or empty, or of the same study stopped earlier"
+    )
     figures.add_argument("--n", type=int, help="questions a notebook (default 220)")
     figures.add_argument("--seed", type=int, default=0, help="of the scenes")
     figures.add_argument("--quick", action="store_true", help="the small size that the notebooks are committed with")
-    figures.add_argument("--card", type=Path, help="what `stcg card` wrote of the same model, seed and 256 masks: saves hours")
+    figures.add_argument(
+        "--card", type=Path, help="what `stcg card` wrote of the same model, seed and 256 masks: saves hours"
+    )
     figures.set_defaults(act=_figures)
     return parser
 
