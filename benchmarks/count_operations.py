@@ -2,11 +2,11 @@
 
 1. The full-size model is built on the meta device, which has shapes and no numbers, and torch counts the floating-point operations
    of each of its parts for one row (`torch.utils.flop_counter`).
-2. Explanations of drawn scenes by the embedded model say how many rows go through each part: the engine, the geometry (16 x 16
-   patches, 32 query tokens) and the regions are the same. Answers of VQA-v2 are as short as those of the questions taken here.
+2. Explanations of three photographs by the embedded model say how many rows go through each part: the engine, the geometry
+   (16 x 16 patches, 32 query tokens) and the way to find regions are the same.
 3. The product, for each estimator, is what docs/cost.md multiplies by the questions of VQA-v2.
 
-    python benchmarks/count_operations.py [--n 5]
+    python benchmarks/count_operations.py [--n 1]
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers import Blip2Config, Blip2ForConditionalGeneration, T5Config
 
 from stcg_nb import explain, load_model
-from stcg_nb.scenes import sample
+from stcg_nb.progress import watching
+from stcg_nb.sources import PHOTO_QUESTIONS, open_image
 
 QUESTIONS, PICTURES = 214_354, 40_504  # of VQA-v2's validation split
 PROMPT, STEPS = 15, 2  # tokens of a question in its template, and of an answer with its end mark
-KINDS = ("color", "object", "count", "exists")  # with answers of a word
 ESTIMATORS = {"attention": {}, "gradient": {}, "causal": {"masks": 256}}
 PARTS = ("vision", "qformer", "encoder", "decoder")
 BACKWARD = 2  # operations of a backward pass, in forward passes
@@ -95,20 +95,21 @@ def counted(network: Any) -> Iterator[tuple[Counter[str], Counter[str]]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--n", type=int, default=5, help="explanations for each estimator")
+    parser.add_argument("--n", type=int, default=1, choices=(1, 2, 3), help="questions about each of three photographs")
     args = parser.parse_args()
     each = operations(full_size())
     print("BLIP-2 flan-t5-xl, 10^9 operations a row: " + ", ".join(f"{k} {v / 1e9:,.0f}" for k, v in each.items()))
+    asked = [(name, question) for name, questions in PHOTO_QUESTIONS.items() for question in questions[: args.n]]
     for estimator, settings in ESTIMATORS.items():
         rows, totals = [], []
-        for scene, question in sample(args.n, 0, KINDS):
+        for name, question in asked:
             model = load_model("tiny")  # nothing of an earlier question is kept
-            with counted(model.network) as (plain, gradient):
-                explain(scene.image, question.text, model, estimator=estimator, **settings)
+            with counted(model.network) as (plain, gradient), watching(lambda *_: None):
+                explain(open_image(f"photo:{name}"), question, model, estimator=estimator, **settings)
             rows.append([plain[p] + gradient[p] for p in PARTS])
             totals.append(sum(each[p] * (plain[p] + (1 + BACKWARD) * gradient[p]) for p in PARTS))
         mean = np.mean(totals)
-        print(f"\n{estimator} (n = {args.n}): rows " + ", ".join(
+        print(f"\n{estimator} (n = {len(asked)}): rows " + ", ".join(
             f"{p} {r:,.0f}" for p, r in zip(PARTS, np.mean(rows, 0), strict=True)
         ))  # fmt: skip
         print(
