@@ -132,8 +132,9 @@ print(f"{len(stcg.words)} words, {len(stcg.regions)} regions, {len(stcg.steps)} 
 # ## The graph
 #
 # Read it from top to bottom: the question's words, the picture with its regions, the answer's tokens from left to right in time, each
-# with its probability. A link is as wide as what the token loses without that word or region, in nats of log-odds. Solid blue
-# supports the token; dashed vermilion opposes it: without it the token would be *more* probable. Only the strongest links are drawn.
+# with its probability. A link is as wide as what the token loses without that word or region, in nats of log-odds. Blue supports
+# the token; vermilion opposes it: without it the token would be *more* probable. Solid links show in attention too, dashed ones are
+# hidden from it. Only the strongest are drawn.
 
 # %% tags=["nbval-ignore-output"]
 graph_figure(stcg).show(config=CONFIG)
