@@ -3,7 +3,8 @@
 ``"median"`` (default) and ``"mean"``
     Each connected hole gets the median, channel by channel, or mean colour of the ring of pixels around it. The first
     pixel around, where colours mix, does not count; where no ring is left, the image's mean colour. With the mean, a piece
-    of background beside a red car turns reddish, which is a new thing to see; with the median it keeps its colour.
+    of background beside a red car turns reddish, which is a new thing to see. In the median a pixel counts as much as the
+    region that it belongs to is large, so that ground is filled with ground, however many small things stand at its edge.
 ``"blur"``
     The image itself, blurred by an eighth of its side: a trace of the colour stays.
 ``"inpaint"``
@@ -12,7 +13,7 @@
 A causal graph needs hundreds of such images, so `Filler` does once what does not depend on which regions are absent:
 whether a pixel lies in the ring depends only on its own region and on the regions within reach, so pixels that agree on
 these are put into one group in advance, and a ring's colour is one of a few hundred groups instead of all pixels. The
-median is that of the groups' mean colours, weighted by their pixels.
+median is that of the groups' mean colours, weighted.
 """
 
 from __future__ import annotations
@@ -90,6 +91,7 @@ class _Rings:
         own: Region of each group's pixels, ``[group]``.
         beside, near: Regions within one pixel, and within reach, ``[group, region]``.
         count, color: Pixels, and their mean colour, ``[group]`` and ``[group, 3]``.
+        weight: What a group counts in a ring, ``[group]``.
         order: The groups from dark to light in each channel, ``[group, 3]``.
         touching: Which regions share an edge of a pixel, ``[region, region]``.
     """
@@ -111,6 +113,7 @@ class _Rings:
         self.color = total / self.count[:, None]
         self.order = self.color.argsort(0, kind="stable")
         self.fill = fill
+        self.weight = self.count * (np.bincount(labels.ravel(), minlength=n)[self.own] if fill == "median" else 1)
         self.touching = np.zeros((n, n), dtype=bool)
         for a, b in ((labels[:-1], labels[1:]), (labels[:, :-1], labels[:, 1:])):
             self.touching[a.ravel(), b.ravel()] = True
@@ -125,17 +128,17 @@ class _Rings:
         member[hole, ids] = True
         free = ~absent[self.own] & ~(self.beside & absent).any(1)
         in_ring = (self.near.astype(np.float32) @ member.T.astype(np.float32) > 0).T & free
-        weight = in_ring * self.count
-        count = weight.sum(1)
+        weight = in_ring * self.weight
+        total = weight.sum(1)
         if self.fill == "mean":
-            ring = weight @ self.color / np.maximum(count, 1)[:, None]
+            ring = weight @ self.color / np.maximum(total, 1)[:, None]
         else:
             ring = np.empty((holes, 3))
             for channel, order in enumerate(self.order.T):
-                half = (weight[:, order].cumsum(1) * 2 >= count[:, None]).argmax(1)
+                half = (weight[:, order].cumsum(1) * 2 >= total[:, None]).argmax(1)
                 ring[:, channel] = self.color[order[half], channel]
         out = np.zeros((len(absent), 3), np.uint8)
-        out[ids] = np.where(count[:, None] > 0, ring.round(), self.mean)[hole]
+        out[ids] = np.where(total[:, None] > 0, ring.round(), self.mean)[hole]
         return out
 
 

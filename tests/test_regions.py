@@ -317,6 +317,16 @@ def test_the_median_fill_keeps_the_colour_around():
     assert (mean[:, 0] > 60).all() and (mean[:, 2] < 180).all()
 
 
+def test_the_median_fill_takes_ground_for_ground():
+    """A piece of ground with small yellow things on most of its rim, and more ground on the rest: no yellow pool."""
+    image = np.full((40, 60, 3), (40, 40, 200), np.uint8)
+    things = {"left": (0, 10, 10, 30), "top": (10, 5, 28, 10), "bottom": (10, 30, 28, 35)}
+    for x0, y0, x1, y1 in things.values():
+        image[y0:y1, x0:x1] = 250, 220, 0
+    regions = box_regions(image, {"ground": (10, 10, 28, 30), **things, "more": (28, 0, 60, 40)})
+    assert (fill_region(image, regions, [0], "median")[regions.masks[0]] == (40, 40, 200)).all()
+
+
 def test_inpainting_continues_what_is_around():
     """Left half dark, right half light: the hole's ends continue their sides; the mean fill is one colour."""
     image = np.full((40, 60, 3), 40, np.uint8)
