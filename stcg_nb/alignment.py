@@ -165,7 +165,7 @@ def _rollout(maps: Maps, model: Model, prompt: Prompt) -> _Links:
         for layer in range(maps["qformer_self"].shape[-3]):
             mix = (maps["qformer_self"][..., layer, :, :] + torch.eye(count)) / 2
             inner, outer = mix @ inner, mix @ outer
-            reads = _cross_layer(maps, layer)
+            reads = _cross_layer(maps, model, layer)
             if reads is not None:
                 inner, outer = inner * kept, outer * kept + _below(reads @ patches / 2, count)
         image = _split(inner, outer, n)
@@ -203,7 +203,7 @@ def _gradient(maps: Maps, model: Model, prompt: Prompt) -> _Links:
         for layer in range(maps["qformer_self"].shape[-3]):
             a = maps["qformer_self"][..., layer, :, :]
             inner, outer = inner + a @ inner, outer + a @ outer
-            reads = _cross_layer(maps, layer)
+            reads = _cross_layer(maps, model, layer)
             if reads is not None:
                 outer = outer + _normalised(inner)[..., :n, :].transpose(-1, -2) @ reads @ patches
         image = _split(inner, outer, n)
@@ -277,10 +277,10 @@ def _eye(layers: Tensor) -> Tensor:
     return torch.eye(layers.shape[-1], dtype=layers.dtype).expand(*layers.shape[:-3], -1, -1)
 
 
-def _cross_layer(maps: Maps, layer: int) -> Tensor | None:
-    """The cross-attention of a Q-Former layer, which only every `frequency`-th has, the first included."""
-    frequency = maps["qformer_self"].shape[-3] // maps["qformer_cross"].shape[-3]
-    return maps["qformer_cross"][..., layer // frequency, :, :] if layer % frequency == 0 else None
+def _cross_layer(maps: Maps, model: Model, layer: int) -> Tensor | None:
+    """The cross-attention of a Q-Former layer, if it has one."""
+    there = model.cross_layers
+    return maps["qformer_cross"][..., there.index(layer), :, :] if layer in there else None
 
 
 ESTIMATORS: Mapping[str, Callable[[Maps, Model, Prompt], _Links]] = {

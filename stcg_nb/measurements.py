@@ -149,7 +149,7 @@ def word_links(model: Model, scene: Scene, question: Question, estimator: str) -
     if estimator == "gradient":
         maps: Mapping[str, Any] = model.relevance(scene.image, prompt, answer)
     else:
-        maps = _first(model.trace([scene.image], prompt, answer, capture=needed_sites(estimator)).attention)
+        maps = _first(model.trace([scene.image], prompt, answer, capture=needed_sites(estimator, model.sites)).attention)
     return prompt, answer, align(estimator, maps, model, prompt).word_patch
 
 
@@ -168,7 +168,7 @@ def evolution(model: Model, scene: Scene, question: Question) -> list[Row]:
     if len(answer.tokens) < 3:
         return []
     blank = np.broadcast_to(image.mean((0, 1)).round().astype(np.uint8), image.shape).copy()
-    trace = model.trace([image, blank], prompt, answer, capture=needed_sites("attention"))
+    trace = model.trace([image, blank], prompt, answer, capture=needed_sites("attention", model.sites))
     maps = align("attention", _first(trace.attention), model, prompt).step_patch
     return [
         {
@@ -229,7 +229,7 @@ def _sensitivity(model: Model, scene: Scene, question: Question, made: Sequence[
     prompt = model.prompt(question.text)
     answer = model.answer([scene.image], prompt)[0]
     images = [scene.image, *(p.image for p in made)]
-    trace = model.trace(images, prompt, answer, capture=needed_sites("attention"), reuse=False)
+    trace = model.trace(images, prompt, answer, capture=needed_sites("attention", model.sites), reuse=False)
     links = align("attention", trace.attention, model, prompt).word_patch
     moved = counterfactual.delta_w(links[1:], links[0])
     moved_js = counterfactual.delta_w_js(links[1:], links[0])
@@ -246,7 +246,7 @@ def _sensitivity(model: Model, scene: Scene, question: Question, made: Sequence[
 
 def _by_region(model: Model, image: np.ndarray, prompt: Prompt, answer: Answer, regions: Regions) -> Alignment:
     """Raw attention with regions in place of patches."""
-    maps = _first(model.trace([image], prompt, answer, capture=needed_sites("attention"), reuse=False).attention)
+    maps = _first(model.trace([image], prompt, answer, capture=needed_sites("attention", model.sites), reuse=False).attention)
     share = regions.patch_weights(*model.grid, model.view(*image.shape[:2])).T
     found = align("attention", maps, model, prompt)
     return Alignment(found.word_patch @ share, found.step_patch @ share, found.step_word)

@@ -21,8 +21,8 @@ VISION = {
     "patch_size": PATCH, "initializer_range": 0.3,
 }  # fmt: skip
 QFORMER = {
-    "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 4, "num_attention_heads": 2, "encoder_hidden_size": 24,
-    "cross_attention_frequency": 2, "initializer_range": 0.3, "hidden_dropout_prob": 0.5, "attention_probs_dropout_prob": 0.5,
+    "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 5, "num_attention_heads": 2, "encoder_hidden_size": 24,
+    "cross_attention_frequency": 3, "initializer_range": 0.3, "hidden_dropout_prob": 0.5, "attention_probs_dropout_prob": 0.5,
 }  # fmt: skip
 
 

@@ -15,16 +15,18 @@ from stcg_nb.errors import InputError
 from stcg_nb.models.base import SITES
 
 QUERIES, PATCHES, TEXT, STEPS = 3, 4, 5, 2
-MODEL = SimpleNamespace(n_queries=QUERIES)
+MODEL = SimpleNamespace(n_queries=QUERIES, cross_layers=(0, 2))
+ODD = SimpleNamespace(n_queries=QUERIES, cross_layers=(0, 3))  # every third of five layers: not a whole number of times
+LAYERS_OF = pytest.mark.parametrize(("model", "layers"), [(MODEL, 4), (ODD, 5)], ids=["every second", "every third"])
 PROMPT = SimpleNamespace(word_tokens=((1,), (2, 3)))
 
 
-def random_maps(seed: int, lead: tuple[int, ...] = ()) -> dict[str, torch.Tensor]:
-    """Attention of a made-up model: the Q-Former has four layers and reads the patches in the first and third."""
+def random_maps(seed: int, lead: tuple[int, ...] = (), layers: int = 4) -> dict[str, torch.Tensor]:
+    """Attention of a made-up model: of the Q-Former's `layers` two read the patches."""
     rng = np.random.default_rng(seed)
     shapes = {
         "vit": (2, PATCHES + 1, PATCHES + 1),
-        "qformer_self": (4, QUERIES, QUERIES),
+        "qformer_self": (layers, QUERIES, QUERIES),
         "qformer_cross": (2, QUERIES, PATCHES + 1),
         "encoder": (3, QUERIES + TEXT, QUERIES + TEXT),
         "decoder": (2, STEPS, STEPS),
@@ -54,9 +56,11 @@ def test_attention_by_hand():
     np.testing.assert_allclose(got.step_word, [[0.6]], atol=1e-7)
 
 
-def test_rollout_is_one_product_over_the_joint_space():
+@LAYERS_OF
+def test_rollout_is_one_product_over_the_joint_space(model, layers):
     """All modules as one big residual network over [patches, queries, text, steps]: rollout is the product of its layers."""
-    maps = {s: m.numpy() for s, m in random_maps(0).items()}
+    maps = {s: m.numpy() for s, m in random_maps(0, layers=layers).items()}
+    reads = dict(zip(model.cross_layers, maps["qformer_cross"], strict=True))
     vit = slice(0, PATCHES + 1)
     queries = slice(vit.stop, vit.stop + QUERIES)
     text = slice(queries.stop, queries.stop + TEXT)
@@ -76,14 +80,14 @@ def test_rollout_is_one_product_over_the_joint_space():
         apply(vit, vit, a)
     for i, a in enumerate(maps["qformer_self"]):
         apply(queries, queries, a)
-        if i % 2 == 0:
-            apply(queries, vit, maps["qformer_cross"][i // 2])
+        if i in reads:
+            apply(queries, vit, reads[i])
     for a in maps["encoder"]:
         apply(encoder, encoder, a)
     for a, c in zip(maps["decoder"], maps["cross"], strict=True):
         apply(steps, steps, a)
         apply(steps, encoder, c)
-    got = align("rollout", random_maps(0), MODEL, PROMPT)
+    got = align("rollout", random_maps(0, layers=layers), model, PROMPT)
     patches = slice(1, vit.stop)
     np.testing.assert_allclose(got.word_patch, words(total[text, patches], "mean"))
     np.testing.assert_allclose(got.step_patch, total[steps, patches])
@@ -91,9 +95,10 @@ def test_rollout_is_one_product_over_the_joint_space():
     np.testing.assert_allclose(got.step_word, words(total[steps, text].T, "sum").T)
 
 
-def test_gradient_follows_the_rules_of_chefer_et_al_in_loops():
-    maps = random_maps(1, lead=(STEPS,))
-    got = align("gradient", maps, MODEL, PROMPT)
+@LAYERS_OF
+def test_gradient_follows_the_rules_of_chefer_et_al_in_loops(model, layers):
+    maps = random_maps(1, lead=(STEPS,), layers=layers)
+    got = align("gradient", maps, model, PROMPT)
 
     def normalise(r: np.ndarray) -> np.ndarray:
         rest = r - np.eye(len(r))
@@ -111,8 +116,9 @@ def test_gradient_follows_the_rules_of_chefer_et_al_in_loops():
         r_qq, r_qi = np.eye(QUERIES), np.zeros((QUERIES, PATCHES + 1))
         for i, a in enumerate(m["qformer_self"]):
             r_qq, r_qi = r_qq + a @ r_qq, r_qi + a @ r_qi
-            if i % 2 == 0:
-                r_qi = r_qi + normalise(r_qq).T @ m["qformer_cross"][i // 2] @ normalise(r_ii)
+            if i in model.cross_layers:
+                reads = m["qformer_cross"][model.cross_layers.index(i)]
+                r_qi = r_qi + normalise(r_qq).T @ reads @ normalise(r_ii)
         r_ee = np.eye(QUERIES + TEXT)
         for a in m["encoder"]:
             r_ee = r_ee + a @ r_ee

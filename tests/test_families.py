@@ -14,7 +14,8 @@ import torch
 import transformers
 from small_families import PATCH, QUERIES, SIDE, byte_tokenizer, save_family
 
-from stcg_nb.alignment import align
+from stcg_nb import measurements
+from stcg_nb.alignment import ESTIMATORS, align
 from stcg_nb.cutting import cut_effects, kinds
 from stcg_nb.errors import InputError
 from stcg_nb.explain import explain
@@ -24,6 +25,7 @@ from stcg_nb.models.decoder_only import DecoderOnly
 from stcg_nb.models.engine import MAX_NEW_TOKENS
 from stcg_nb.models.reading import Reader
 from stcg_nb.regions import make_regions
+from stcg_nb.scenes import sample
 
 QUESTION = "is the xylophone red?"
 WORDS = ("is", "the", "xylophone", "red")
@@ -343,7 +345,7 @@ def test_alignment_where_links_are_known_by_hand(case):
     if "qformer_cross" in model.sites:
         maps["qformer_cross"] = one_hot(2, n, PATCHES + 1, 1 + 5)
         length = n + len(prompt.query_text_ids)
-        maps["qformer_self"] = one_hot(4, length, length, 0)
+        maps["qformer_self"] = one_hot(5, length, length, 0)
         target = 2
     else:
         target = first + 5
@@ -372,6 +374,27 @@ def one_hot(layers, rows, columns, at):
     maps = torch.zeros(layers, rows, columns)
     maps[..., at] = 1
     return maps
+
+
+def test_which_layers_look_at_patches_is_the_librarys_rule(case):
+    """Every third of five: not a whole number of times."""
+    model, plain = case
+    every = () if plain.llava else range(0, 5, plain.network.config.qformer_config.cross_attention_frequency)
+    assert model.cross_layers == tuple(every)
+
+
+def test_the_studys_measurements_take_every_family(case):
+    model, _ = case
+    scene, question = next(sample(1, 5, ("color",)))
+    (moved,) = measurements.sensitivity(model, scene, question, perturbations=["color_shift"], strength=0.5)
+    assert moved["delta_w"] > 0
+    for estimator in ESTIMATORS:
+        rows = measurements.words(model, scene, question, estimator=estimator)
+        assert len(rows) == len(model.prompt(question.text).words) and all(np.isfinite(r["strength"]) for r in rows)
+    for row in measurements.evolution(model, scene, question):
+        assert len(row["entropy"]) == len(row["reliance"]) == len(row["tokens"])
+    (row,) = measurements.faithfulness(model, scene, question, masks=32, known={scene.seed: {"scene": scene.seed}})
+    assert -1 <= row["attention_seed_faithfulness"] <= 1
 
 
 def test_the_vision_model_runs_once_for_an_image_and_image_tokens_follow_the_question(case, images):

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import gc
+import hashlib
 import json
 import os
 import shutil
 import subprocess
 import sys
+import threading
 from collections import Counter
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.resources import files
 
 import huggingface_hub
@@ -26,6 +31,8 @@ from stcg_nb.models import load, load_model, placing
 from stcg_nb.models.attention import install
 from stcg_nb.models.families import FAMILIES
 from stcg_nb.models.placing import Place
+from stcg_nb.models.watched import loading_told
+from stcg_nb.progress import Stopped, watching
 from stcg_nb.scenes import make_scene
 from stcg_nb.settings import DEFAULT_REAL, Settings
 
@@ -205,6 +212,120 @@ def test_bars_come_back_after_a_failure(tmp_path):
     assert transformers.utils.logging.is_progress_bar_enabled()
 
 
+# Watched
+
+
+def networks() -> list:
+    gc.collect()
+    return [o for o in gc.get_objects() if type(o) is Blip2ForConditionalGeneration]
+
+
+def test_a_watched_load_is_told_and_stops_between_two_tensors(folder):
+    before, seen = len(networks()), []
+    with watching(lambda *state: seen.append(state)):
+        model = load_model(str(folder))
+    tensors = [(so_far, total) for what, so_far, total in seen if what == "tensors"]
+    assert [so_far for so_far, _ in tensors] == list(range(1, len(tensors) + 1))
+    assert {total for _, total in tensors} == {len(tensors)} and len(tensors) > 100
+    del model, seen
+
+    def enough(what: str, so_far: float, total: float) -> None:
+        assert so_far <= 5
+        if what == "tensors" and so_far == 5:
+            raise Stopped("enough")
+
+    with pytest.raises(Stopped), watching(enough):
+        load_model(str(folder))
+    assert len(networks()) == before  # nothing of it is kept
+    assert shows_no_hook()
+
+
+def shows_no_hook() -> bool:
+    before = transformers.utils.logging.set_tqdm_hook(None)
+    transformers.utils.logging.set_tqdm_hook(before)
+    return before is None
+
+
+def test_bars_of_another_thread_stay_its_own(capsys):
+    with watching(lambda *state: None), loading_told():
+        thread = threading.Thread(target=lambda: list(transformers.utils.logging.tqdm(range(3), desc="theirs")))
+        thread.start()
+        thread.join()
+        list(transformers.utils.logging.tqdm(range(3), desc="ours"))
+    said = capsys.readouterr().err
+    assert "theirs" in said and "ours" not in said
+    with loading_told() as options:
+        assert options == {} and shows_no_hook()  # nobody watches
+
+
+@pytest.fixture
+def hub(folder, tmp_path, monkeypatch):
+    """A hub on this machine that has ``owner/name``: the small model, whose weights come in pieces of 1 kB."""
+
+    class Hub(BaseHTTPRequestHandler):
+        def log_message(self, *args) -> None:
+            pass
+
+        def do_HEAD(self) -> None:
+            self.answer(False)
+
+        def do_GET(self) -> None:
+            self.answer(True)
+
+        def answer(self, body: bool) -> None:
+            path = folder / self.path.split("?")[0].rpartition("/")[2]
+            data, code = b"", 404
+            if self.path.startswith("/api/models/owner/name/tree"):
+                files = [{"type": "file", "path": p.name, "size": p.stat().st_size, "oid": "0" * 40} for p in folder.iterdir()]
+                data, code = json.dumps(files).encode(), 200
+            elif self.path.startswith("/api/models/owner/name"):
+                named = [{"rfilename": p.name} for p in folder.iterdir()]
+                data, code = json.dumps({"id": "owner/name", "sha": "a" * 40, "siblings": named}).encode(), 200
+            elif "/resolve/" in self.path and path.is_file():
+                data, code = path.read_bytes(), 200
+            self.send_response(code)
+            self.send_header("Content-Length", str(len(data)))
+            self.send_header("ETag", f'"{hashlib.sha256(data).hexdigest()}"')
+            self.send_header("X-Repo-Commit", "a" * 40)
+            if code == 404:
+                self.send_header("X-Error-Code", "EntryNotFound")
+            self.end_headers()
+            if body:
+                with suppress(OSError):  # who asked may have stopped listening
+                    self.wfile.write(data)
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    here, constants = f"http://127.0.0.1:{server.server_port}", huggingface_hub.constants
+    for name, value in {
+        "ENDPOINT": here, "HUGGINGFACE_CO_URL_TEMPLATE": here + "/{repo_id}/resolve/{revision}/{filename}",
+        "HF_HUB_OFFLINE": False, "HF_HUB_CACHE": str(tmp_path / "cache"), "DOWNLOAD_CHUNK_SIZE": 1000,
+    }.items():  # fmt: skip
+        monkeypatch.setattr(constants, name, value)
+    yield tmp_path / "cache"
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_watched_download_is_told_and_stops_between_two_pieces(hub, folder):
+    size = (folder / "model.safetensors").stat().st_size / 1e6
+    seen = []
+
+    def enough(what: str, so_far: float, total: float) -> None:
+        if what == "megabytes" and total == size:
+            seen.append(so_far)
+            if so_far > size / 2:
+                raise Stopped("enough")
+
+    with pytest.raises(Stopped), watching(enough):
+        load_model("owner/name")
+    assert size / 2 < seen[-1] < size and len(seen) > 10
+    assert not list(hub.rglob("model.safetensors")) and list(hub.rglob("config.json"))
+    with watching(lambda *state: seen.append(state)):
+        assert load_model("owner/name").revision == "a" * 40
+    assert ("megabytes", size, size) in seen
+
+
 def test_a_checkpoint_that_others_name_but_does_not_exist():
     with pytest.raises(ModelError, match=r"There is no Salesforce/blip2-flan-t5-base .* Salesforce/blip2-flan-t5-xl"):
         load_model("Salesforce/blip2-flan-t5-base")
@@ -364,6 +485,13 @@ def test_quantised_weights(quantisation):
     with torch.device("meta"):
         network = Blip2ForConditionalGeneration(Blip2Config.from_pretrained(folder))
     taken = sum(w.numel() * w.element_size() for w in narrow.network.parameters())
+    shuffled = narrow.randomised(0)
+    other = shuffled.trace([image], prompt, answer).v
+    assert np.abs(other - v).max() > 1
+    np.testing.assert_array_equal(shuffled.trace([image], prompt, answer).v, other)
+    np.testing.assert_array_equal(narrow.trace([image], prompt, answer, capture=narrow.sites).v, v)
+    for (name, a), b in zip(narrow.network.named_parameters(), shuffled.network.parameters(), strict=True):
+        assert torch.equal(a.flatten().sort().values, b.flatten().sort().values), name
     assert placing.weight_bytes(network, Place("cpu", torch.float32, quantisation)) == pytest.approx(taken, rel=0.1)
 
 

@@ -114,6 +114,7 @@ class Model(Protocol):
         grid: Rows and columns of the vision model's patches.
         n_queries: The image tokens that its language model reads.
         sites: Where it attends.
+        cross_layers: Which layers of its Q-Former look at the patches, ascending; none without a Q-Former.
         edges: Kinds of edges that can be cut in it, keys of `ENDS`.
     """
 
@@ -123,6 +124,7 @@ class Model(Protocol):
     grid: tuple[int, int]
     n_queries: int
     sites: tuple[str, ...]
+    cross_layers: tuple[int, ...]
     edges: tuple[str, ...]
 
     def view(self, height: int, width: int) -> tuple[int, int, int, int]:

@@ -30,6 +30,7 @@ class ImageHalf(Protocol):
     Attributes:
         places: For each site a regular expression that finds its attention layers by their names.
         edges: Kinds of edges that can be cut in a model with this half, keys of `stcg_nb.models.base.ENDS`.
+        cross_layers: Which layers of a Q-Former look at the patches, ascending.
         grid: Rows and columns of patches.
         n_tokens: Image tokens that the language model reads.
         reads_question: Whether the image tokens depend on the question.
@@ -38,6 +39,7 @@ class ImageHalf(Protocol):
 
     places: Mapping[str, str]
     edges: tuple[str, ...]
+    cross_layers: tuple[int, ...]
     grid: tuple[int, int]
     n_tokens: int
     reads_question: bool

@@ -21,6 +21,7 @@ class Patches:
     """`ImageHalf` of LLaVA."""
 
     edges: tuple[str, ...] = tuple(PATCH_CUTS)
+    cross_layers: tuple[int, ...] = ()
     reads_question = False
 
     def __init__(self, network: Any) -> None:

@@ -48,6 +48,7 @@ class Mock:
     grid = (16, 16)
     n_queries = 32
     sites: tuple[str, ...] = SITES
+    cross_layers = tuple(range(LAYERS))
     edges: tuple[str, ...] = tuple(CUTS)
 
     def view(self, height: int, width: int) -> tuple[int, int, int, int]:

@@ -36,6 +36,8 @@ class QFormer:
         side = vision.image_size // vision.patch_size
         self.grid = (side, side)
         self.n_tokens = int(network.config.num_query_tokens)
+        layers = network.qformer.encoder.layer
+        self.cross_layers = tuple(i for i, layer in enumerate(layers) if layer.has_cross_attention)
         self.pixel_dtype: torch.dtype = network.vision_model.embeddings.patch_embedding.weight.dtype
 
     def see(self, pixels: Tensor) -> Tensor:
