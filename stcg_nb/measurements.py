@@ -149,7 +149,9 @@ def word_links(model: Model, scene: Scene, question: Question, estimator: str) -
     if estimator == "gradient":
         maps: Mapping[str, Any] = model.relevance(scene.image, prompt, answer)
     else:
-        maps = _first(model.trace([scene.image], prompt, answer, capture=needed_sites(estimator, model.sites)).attention)
+        maps = _first(
+            model.trace([scene.image], prompt, answer, capture=needed_sites(estimator, model.sites)).attention
+        )
     return prompt, answer, align(estimator, maps, model, prompt).word_patch
 
 
@@ -246,7 +248,9 @@ def _sensitivity(model: Model, scene: Scene, question: Question, made: Sequence[
 
 def _by_region(model: Model, image: np.ndarray, prompt: Prompt, answer: Answer, regions: Regions) -> Alignment:
     """Raw attention with regions in place of patches."""
-    maps = _first(model.trace([image], prompt, answer, capture=needed_sites("attention", model.sites), reuse=False).attention)
+    maps = _first(
+        model.trace([image], prompt, answer, capture=needed_sites("attention", model.sites), reuse=False).attention
+    )
     share = regions.patch_weights(*model.grid, model.view(*image.shape[:2])).T
     found = align("attention", maps, model, prompt)
     return Alignment(found.word_patch @ share, found.step_patch @ share, found.step_word)
