@@ -42,18 +42,23 @@ def watching(watcher: Watcher) -> Iterator[None]:
         _watcher.reset(token)
 
 
+def watcher() -> Watcher | None:
+    """Who watches this thread, if anybody does."""
+    return _watcher.get()
+
+
 @contextmanager
 def progress(what: str, total: float, unit: str) -> Iterator[Callable[[float], object]]:
     """A loop's progress: call what it yields with how many `unit` more of `total` are done."""
-    watcher = _watcher.get()
-    if watcher is None:
+    told = _watcher.get()
+    if told is None:
         with tqdm(total=total, desc=what, unit=unit, delay=1, leave=False) as bar:
             yield bar.update
         return
     done: float = 0
 
     def report(*inner: object) -> None:
-        watcher(what, done, total)
+        told(what, done, total)
 
     def advance(n: float) -> None:
         nonlocal done

@@ -227,7 +227,7 @@ def test_a_watched_load_is_told_and_stops_between_two_tensors(folder):
     tensors = [(so_far, total) for what, so_far, total in seen if what == "tensors"]
     assert [so_far for so_far, _ in tensors] == list(range(1, len(tensors) + 1))
     assert {total for _, total in tensors} == {len(tensors)} and len(tensors) > 100
-    del model, seen
+    del model
 
     def enough(what: str, so_far: float, total: float) -> None:
         assert so_far <= 5
@@ -276,7 +276,10 @@ def hub(folder, tmp_path, monkeypatch):
             path = folder / self.path.split("?")[0].rpartition("/")[2]
             data, code = b"", 404
             if self.path.startswith("/api/models/owner/name/tree"):
-                files = [{"type": "file", "path": p.name, "size": p.stat().st_size, "oid": "0" * 40} for p in folder.iterdir()]
+                files = [
+                    {"type": "file", "path": p.name, "size": p.stat().st_size, "oid": "0" * 40}
+                    for p in folder.iterdir()
+                ]
                 data, code = json.dumps(files).encode(), 200
             elif self.path.startswith("/api/models/owner/name"):
                 named = [{"rfilename": p.name} for p in folder.iterdir()]

@@ -28,6 +28,8 @@ from stcg_nb.models.engine import Engine
 from stcg_nb.models.families import FAMILIES, Family
 from stcg_nb.models.mock import Mock
 from stcg_nb.models.placing import DeviceMap, check_fit, choose
+from stcg_nb.models.watched import loading_told
+from stcg_nb.progress import progress
 from stcg_nb.settings import Settings
 
 NEEDED = "5.15"
@@ -111,9 +113,10 @@ def _load(source: str, label: str, settings: Settings, device_map: DeviceMap | N
             if not _small(source):
                 with torch.device("meta"):
                     check_fit(kind(config), place, label)
-            network, report = kind.from_pretrained(
-                source, use_safetensors=True, output_loading_info=True, **place.options(), **origin
-            )
+            with loading_told() as told:
+                network, report = kind.from_pretrained(
+                    source, use_safetensors=True, output_loading_info=True, **place.options(), **origin, **told
+                )
             readers = family.readers(source, **origin)
     except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
         if isinstance(error, ModelError):
@@ -180,8 +183,10 @@ def _revision(source: str, revision: str | None) -> str:
     if revision is not None:
         cached = huggingface_hub.try_to_load_from_cache(source, "config.json", revision=revision)
         return Path(str(cached)).parent.name  # snapshots/COMMIT/config.json
-    digest = hashlib.sha256()
-    for path in sorted(Path(source).glob("*.safetensors")):
-        with path.open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
+    digest, paths = hashlib.sha256(), sorted(Path(source).glob("*.safetensors"))
+    with progress("checksums", len(paths), "file") as advance:
+        for path in paths:
+            with path.open("rb") as file:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
+            advance(1)
     return digest.hexdigest()[:12]

@@ -125,7 +125,8 @@ class Busy:
         if this != self._latest or not self._running or self._counted:
             return
         seconds = time.monotonic() - self._since
-        self._what.value = f"{what} …" + (f" {seconds:.0f} s" if seconds >= 1 else "")
+        after = " after what else is under way" if self._job is not None and self._job.waiting else ""
+        self._what.value = f"{what}{after} …" + (f" {seconds:.0f} s" if seconds >= 1 else "")
         with suppress(RuntimeError):  # no loop: then the work is done on the spot, and nobody watches
             asyncio.get_running_loop().call_later(1, self._tick, this, what)
 

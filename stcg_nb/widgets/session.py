@@ -233,13 +233,11 @@ class Session:
         key = self._model_key(state)
         if key not in self._models:
             self._models.clear()  # two large ones would not fit
-            with progress("loading", 1, "model") as advance:
-                model = load_model(
-                    state.model, device=state.device, dtype=state.dtype, quantisation=state.quantisation,
-                    revision=state.revision,
-                )  # fmt: skip
-                advance(1)  # one that was cancelled meanwhile is dropped here
-            self._models[key] = model
+            model = load_model(
+                state.model, device=state.device, dtype=state.dtype, quantisation=state.quantisation, revision=state.revision,
+            )  # fmt: skip
+            with progress("loading", 1, "model"):  # one that was stopped meanwhile is dropped here
+                self._models[key] = model
         return self._models[key]
 
     def _model_key(self, state: State) -> str:

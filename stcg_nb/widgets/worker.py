@@ -32,12 +32,13 @@ class Job:
 
     Attributes:
         name: Jobs of one name replace each other.
+        waiting: Whether the thread still has other work to end.
         ended: Whether its end was told, by result, error or stop.
     """
 
     def __init__(self, name: str, told: Callable[[Job, str, Any], None]) -> None:
         self.name, self._told = name, told
-        self.ended = False
+        self.waiting, self.ended = False, False
         self._stop = threading.Event()
 
     def stop(self) -> None:
@@ -90,11 +91,13 @@ class Worker:
             loop.call_soon_threadsafe(job.tell, what, value, context=context)
 
         def work() -> None:
+            job.waiting = False
             if not job.stopping:
                 with watching(_Reporter(job, tell)):
                     result = _attempt(function)
                 tell(*result)
 
+        job.waiting = True
         self._pool.submit(work)
         return job
 
