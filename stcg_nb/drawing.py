@@ -18,7 +18,7 @@ from stcg_nb.difference import Difference
 from stcg_nb.figure_graph import DIM, WIDTHS, caption, headline, style, width_class
 from stcg_nb.graph import STCG, Edge
 from stcg_nb.images import thumbnail
-from stcg_nb.sheet import Shown, View, bend, choose, lay_out, node_labels, totals
+from stcg_nb.sheet import Shown, View, bend, choose, lay_out, middle_of, node_labels, players, totals
 from stcg_nb.style import HIGHLIGHT, INK, NEUTRAL, OPPOSES, SUPPORTS, jpeg
 
 UNIT = 440  # pixels of the image's longer side
@@ -26,6 +26,7 @@ HALF, GAP, LINE = 0.78, 0.15, 0.095  # of the layout, in units
 CELLS = 160  # regions are drawn on a grid of so many cells a side
 HANDLES = 120  # links beyond so many have no handle to click: they would hide the image
 DASHES = {"solid": (0.0, 0.0), "dash": (7.0, 4.0), "dot": (1.5, 4.0)}  # of a line up to 3 pixels wide
+LEGEND = 20  # pixels below the tokens
 CUT_MARK = "✂"
 KINDS = {"word": "word", "region": "region", "step": "token"}
 
@@ -53,16 +54,18 @@ def graph_svg(
 
 
 def link_name(edge: Edge) -> str:
-    """What a link is called; interactions belong to a step too.
+    """What a link is called; what works together belongs to a step too.
 
     >>> link_name(Edge("word:0", "step:1", 1, "counterfactual", 1.0))
     'word:0>step:1'
+    >>> link_name(Edge("word:0", "region:2", 1, "joint", 1.0, third="region:4"))
+    'word:0>region:2>region:4@1'
     """
-    return f"{edge.source}>{edge.target}" + (f"@{edge.step}" if edge.kind == "interaction" else "")
+    return ">".join(players(edge)) + (f"@{edge.step}" if edge.kind in ("interaction", "joint") else "")
 
 
 def ends(name: str) -> list[str]:
-    """The nodes that a name speaks of: a link's two, or the node itself.
+    """The nodes that a name speaks of: a link's two or three, or the node itself.
 
     >>> ends("region:0>region:2@1"), ends("word:3")
     (['region:0', 'region:2'], ['word:3'])
@@ -91,7 +94,8 @@ class Drawing:
     def box(self) -> tuple[float, float, float, float]:
         """x, y, width and height of the drawing, in pixels; the image's upper left corner is at -width / 2 of it, 0."""
         s = self._sheet
-        return (-s.half * UNIT - 8, (s.first - 0.07) * UNIT, 2 * s.half * UNIT + 16, (s.last - s.first + 0.16) * UNIT)
+        below = 0.16 * UNIT + LEGEND
+        return (-s.half * UNIT - 8, (s.first - 0.07) * UNIT, 2 * s.half * UNIT + 16, (s.last - s.first) * UNIT + below)
 
     @property
     def picture_box(self) -> tuple[float, float, float, float]:
@@ -166,8 +170,26 @@ class Drawing:
             f'<rect x="{x:.0f}" y="{y:.0f}" width="{w:.0f}" height="{h:.0f}" fill="white" data-pick=""/>'
             f"{self._picture}{self._regions(regions, picked)}{self._borders}{self._boxes(boxes)}"
             f'<g fill="none" pointer-events="none">{"".join(links)}</g>{mark}'
-            f"{''.join(handles)}{self._words(words, signed, picked)}{self._steps(view, picked)}</svg>"
+            f"{''.join(handles)}{self._words(words, signed, picked)}{self._steps(view, picked)}{self._legend(shown, cuts)}</svg>"
         )
+
+    def _legend(self, shown: Shown, cuts: Collection[str]) -> str:
+        """What the kinds of lines mean, of those that are drawn."""
+        there = dict.fromkeys(style(e, e.kind != "alignment") for e in (*shown.drawn, *shown.spurious))
+        if any(link_name(e) in cuts for e in shown.drawn):
+            there[f"{CUT_MARK} cut", NEUTRAL, "dot"] = None
+        widths = [7.4 * len(name) + 58 for name, _, _ in there]
+        x, y, w, h = self.box
+        left, out = x + max(8.0, (w - sum(widths)) / 2), []
+        for (name, color, dash), width in zip(there, widths, strict=True):
+            on, off = DASHES[dash]
+            out.append(
+                f'<path d="M{left:.0f},{y + h - 12:.0f}h34" stroke="{color}" stroke-width="3" '
+                f'stroke-dasharray="{f"{on:g} {off:g}" if on else "none"}" fill="none"/>'
+                f'<text x="{left + 40:.0f}" y="{y + h - 8:.0f}" font-size="12">{_text(name)}</text>'
+            )
+            left += width
+        return f'<g pointer-events="none">{"".join(out)}</g>'
 
     def _boxes(self, boxes: Collection[Sequence[int]]) -> str:
         height, width = self.stcg.image.shape[:2]
@@ -257,26 +279,32 @@ class Drawing:
         width = WIDTHS[size]
         if name == picked:
             width, opacity = max(width, 3.0) + 2, 1.0
-        start, end = self._at(edge.source), self._at(edge.target)
         on, off = (length * max(1.0, width / 3) for length in DASHES[dash])
-        points = " ".join(f"{x:.0f},{y:.0f}" for x, y in (*bend(start, end), end))
         return (
-            f'<path d="M{start[0]:.0f},{start[1]:.0f}C{points}" stroke="{color}" stroke-width="{width:g}" '
+            f'<path d="{self._line(edge)}" stroke="{color}" stroke-width="{width:g}" '
             f'stroke-dasharray="{f"{on:.1f} {off:.1f}" if on else "none"}" opacity="{opacity:.2f}"/>'
         )
 
+    def _line(self, edge: Edge) -> str:
+        """A link's path: a curve, or straight lines from the middle of three to each of them."""
+        if edge.third is not None:
+            x, y = self._middle(edge)
+            return "".join(f"M{x:.0f},{y:.0f}L{a:.0f},{b:.0f}" for a, b in map(self._at, players(edge)))
+        start, end = self._at(edge.source), self._at(edge.target)
+        points = " ".join(f"{x:.0f},{y:.0f}" for x, y in (*bend(start, end), end))
+        return f"M{start[0]:.0f},{start[1]:.0f}C{points}"
+
     def _handle(self, edge: Edge, picked: str | None, cuts: Collection[str]) -> str:
         """A dot in the middle of a link, to point at and to click."""
-        start, end = self._at(edge.source), self._at(edge.target)
-        (x1, y1), (x2, y2) = bend(start, end)
-        x, y = ((start[k] + 3 * (x1, y1)[k] + 3 * (x2, y2)[k] + end[k]) / 8 for k in (0, 1))
+        x, y = self._middle(edge)
         name, said = link_name(edge), describe(self.stcg, edge)
         _, color, _ = style(edge, True)
         chosen = f' stroke="{HIGHLIGHT}" stroke-width="3"' if name == picked else ' stroke="white" stroke-width="1"'
+        r = 4 if edge.third is None else 7
         mark = (
             f'<text x="{x:.0f}" y="{y + 6:.0f}" font-size="18" text-anchor="middle" pointer-events="none">{CUT_MARK}</text>'
             if name in cuts
-            else f'<circle cx="{x:.0f}" cy="{y:.0f}" r="4" fill="{color}"{chosen} pointer-events="none"/>'
+            else f'<circle cx="{x:.0f}" cy="{y:.0f}" r="{r}" fill="{color}"{chosen} pointer-events="none"/>'
         )
         return (
             f'{mark}<circle cx="{x:.0f}" cy="{y:.0f}" r="9" fill="white" fill-opacity="0" {_pick(name, said, picked)}'
@@ -327,6 +355,10 @@ class Drawing:
             f"{under}</g>"
         )
 
+    def _middle(self, edge: Edge) -> tuple[float, float]:
+        x, y = middle_of(edge, self._sheet.places)
+        return x * UNIT, y * UNIT
+
     def _at(self, node: str) -> tuple[float, float]:
         x, y = self._sheet.places[node]
         return x * UNIT, y * UNIT
@@ -339,8 +371,10 @@ def describe(stcg: STCG, edge: Edge) -> str:
     exact = edge.low is None or edge.high is None or edge.low == edge.high
     span = "" if exact else f" [{edge.low:+.3g}, {edge.high:+.3g}]"
     said = f", {edge.verdict}" if edge.verdict else ""
-    source, target = (f"{KINDS[node.split(':')[0]]} {labels[node]}" for node in (edge.source, edge.target))
-    return f"{source} → {target}: {edge.weight:+.3g}{unit}{span}{said}"
+    named = [f"{KINDS[node.split(':')[0]]} {labels[node]}" for node in players(edge)]
+    together = edge.kind in ("interaction", "joint")
+    tied = f"{' + '.join(named)} at {labels[f'step:{edge.step}']}" if together else " → ".join(named)
+    return f"{tied}: {edge.weight:+.3g}{unit}{span}{said}"
 
 
 def _pick(name: str, said: str, picked: str | None) -> str:

@@ -8,20 +8,23 @@ drawn, and none whose interval holds zero; the caption says how many are left ou
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import plotly.graph_objects as go
 
 from stcg_nb.graph import STCG, Edge
-from stcg_nb.sheet import Shown, View, bend, choose, lay_out, totals
+from stcg_nb.sheet import Shown, View, bend, choose, lay_out, middle_of, players, totals
 from stcg_nb.style import INK, NEUTRAL, OPPOSES, SUPPORTS, add_picture, escape, jpeg, outlines, overlay, titled
 
+THREE_NOTE = "Three lines from one dot: three together. "
 VERDICT_NOTE = "Solid: attention shows it too; dashed: hidden from attention; dotted grey: attention without effect. "
 WIDTHS = (1.2, 2.6, 4.5, 7.0)
 DIM = 0.12  # opacity of links that do not touch the chosen node
 UNITS = {
     "counterfactual": "nats of log-odds lost without it",
     "alignment": "alignment by {}",
-    "interaction": "nats by which two losses do not add up",
+    "interaction": "nats by which losses do not add up",
 }
 
 
@@ -39,8 +42,8 @@ def graph_figure(
     Args:
         stcg: What to show.
         links: ``"counterfactual"``: what the answer loses, in nats, without a word or region; ``"alignment"``; or
-            ``"interaction"``: pairs that are worth more (blue) or less (vermilion) together than one by one, each at the step where
-            it is strongest; the causal estimator alone finds them.
+            ``"interaction"``: two or three that are worth more (blue) or less (vermilion) together than one by one, each at the
+            step where it is strongest; the causal estimator alone finds them.
         top: How many links to draw, the strongest first.
         step: The answer's step to show, from 0; all of them if left out.
         beyond: Links are drawn whose whole interval lies further from zero than this.
@@ -95,10 +98,11 @@ def caption(stcg: STCG, view: View, shown: Shown) -> str:
     limit = "holds zero" if not view.beyond else f"comes within {view.beyond:g} of zero"
     unsure = f", and {shown.unsure} whose interval {limit}" if shown.unsure else ""
     verdicts = VERDICT_NOTE if any(e.verdict for e in shown.drawn) else ""
+    three = THREE_NOTE if any(e.third is not None for e in shown.drawn) else ""
     shade = "sum over steps" if view.step is None else "at this step"
     return (
         f"Link width: {UNITS[view.links].format(stcg.estimator)}{strongest}. {len(shown.drawn)} strongest of {shown.total} "
-        f"links drawn, {shown.total - len(shown.drawn)} left out{unsure}. {verdicts}"
+        f"links drawn, {shown.total - len(shown.drawn)} left out{unsure}. {three}{verdicts}"
         f"Region shade: {shade}. Number under a token: its probability."
     )
 
@@ -107,22 +111,16 @@ def _add_links(figure: go.Figure, shown: Shown, places: dict[str, tuple[float, f
     """Links as a few broken lines, one for each style and width, and invisible markers to point at."""
     groups: dict[tuple[bool, str, str, str, int], tuple[list[float | None], list[float | None]]] = {}
     middles: list[tuple[float, float, str]] = []
-    curve = np.linspace(0, 1, 13)
-    weights = [(1 - curve) ** 3, 3 * (1 - curve) ** 2 * curve, 3 * (1 - curve) * curve**2, curve**3]
     for dim, edges in ((True, shown.dimmed), (False, [*shown.spurious, *shown.drawn])):
         for edge in edges:
-            start, end = places[edge.source], places[edge.target]
-            x, y = (
-                sum((b * v for b, v in zip(weights, c, strict=True)), np.zeros(len(curve)))
-                for c in zip(start, *bend(start, end), end, strict=True)
-            )
             size = 0 if edge.verdict == "spurious" else width_class(edge, shown.strongest)
             xs, ys = groups.setdefault((dim, *style(edge, causal), size), ([], []))
-            xs += [*np.round(x, 4).tolist(), None]
-            ys += [*np.round(y, 4).tolist(), None]
+            for x, y in _lines(edge, places):
+                xs += [*np.round(x, 4).tolist(), None]
+                ys += [*np.round(y, 4).tolist(), None]
             said = f" ({edge.verdict})" if edge.verdict else ""
-            text = f"{edge.source} → {edge.target}: {edge.weight:+.3g}{said}"
-            middles.append((round(float(x[6]), 4), round(float(y[6]), 4), text))
+            middle = (round(float(v), 4) for v in middle_of(edge, places))
+            middles.append((*middle, f"{' → '.join(players(edge))}: {edge.weight:+.3g}{said}"))
     named: set[str] = set()
     for (dim, name, color, dash, size), (xs, ys) in sorted(groups.items(), key=lambda g: (not g[0][0], -g[0][4])):
         figure.add_scatter(
@@ -136,6 +134,24 @@ def _add_links(figure: go.Figure, shown: Shown, places: dict[str, tuple[float, f
     )  # fmt: skip
 
 
+def _lines(edge: Edge, places: dict[str, tuple[float, float]]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """x and y of a link's line; of a link of three, of the lines from its middle to each."""
+    if edge.third is not None:
+        middle = middle_of(edge, places)
+        for player in players(edge):
+            x, y = zip(middle, places[player], strict=True)
+            yield np.array(x), np.array(y)
+        return
+    u = np.linspace(0, 1, 13)
+    weights = [(1 - u) ** 3, 3 * (1 - u) ** 2 * u, 3 * (1 - u) * u**2, u**3]
+    start, end = places[edge.source], places[edge.target]
+    x, y = (
+        sum((b * v for b, v in zip(weights, c, strict=True)), np.zeros(len(u)))
+        for c in zip(start, *bend(start, end), end, strict=True)
+    )
+    yield x, y
+
+
 def width_class(edge: Edge, strongest: float) -> int:
     """Which of `WIDTHS` a link has."""
     return min(3, int(abs(edge.weight) / strongest * 4))
@@ -147,8 +163,10 @@ def style(edge: Edge, causal: bool) -> tuple[str, str, str]:
         return "spurious", NEUTRAL, "dot"
     positive = edge.weight > 0
     name, color = ("supports", SUPPORTS) if positive else ("opposes", OPPOSES)
-    if edge.kind == "interaction":
+    if edge.kind in ("interaction", "joint"):
         name = "together" if positive else "instead of each other"
+    if edge.third is not None:
+        name = f"three {name}"
     if not causal:
         name = "link"
     if edge.verdict == "hidden":

@@ -7,7 +7,7 @@ side, y downwards; the image's centre is at x = 0 and its upper edge at y = 0.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -26,7 +26,8 @@ class View:
 
     Attributes:
         links: ``"counterfactual"``: what the answer loses, in nats, without a word or region; ``"alignment"``; or
-            ``"interaction"``: pairs that are worth more or less together than one by one; the causal estimator alone finds them.
+            ``"interaction"``: two or three that are worth more or less together than one by one; the causal estimator alone
+            finds them.
         top: How many links to draw, the strongest first.
         step: The answer's step to show, from 0; all of them if left out.
         beyond: Links count whose whole interval lies further from zero than this, nats; the weight itself where there is no interval.
@@ -91,14 +92,10 @@ class Shown:
 def choose(stcg: STCG, view: View) -> Shown:
     """The links that a view shows, strongest first."""
     view.check(stcg)
-    of_kind = [
-        e
-        for e in stcg.edges()
-        if e.kind == view.links and e.weight != 0 and (view.step is None or e.step in (None, view.step))
-    ]
+    of_kind = [e for e in stcg.edges() if shows(view, e) and e.weight != 0]
     of_kind.sort(key=lambda e: -abs(e.weight))
-    if view.links == "interaction":  # of one pair the step where it is strongest
-        of_kind = list({(e.source, e.target): e for e in reversed(of_kind)}.values())
+    if view.links == "interaction":  # of the same players the step where they are strongest
+        of_kind = list({players(e): e for e in reversed(of_kind)}.values())
         of_kind.sort(key=lambda e: -abs(e.weight))
     sure = [e for e in of_kind if surely_beyond(e, view.beyond)]
     spurious = [e for e in of_kind if e.verdict == "spurious" and not surely_beyond(e)]
@@ -116,6 +113,21 @@ def choose(stcg: STCG, view: View) -> Shown:
     )
 
 
+def shows(view: View, edge: Edge) -> bool:
+    """Whether a link is of the kind and the step that a view shows; what works together is links of two and of three."""
+    kind = "interaction" if edge.kind == "joint" else edge.kind
+    return kind == view.links and (view.step is None or edge.step in (None, view.step))
+
+
+def players(edge: Edge) -> tuple[str, ...]:
+    """The nodes that a link ties together: its two ends, or three.
+
+    >>> players(Edge("word:0", "region:1", 0, "joint", 1.0, third="region:2"))
+    ('word:0', 'region:1', 'region:2')
+    """
+    return (edge.source, edge.target, *((edge.third,) if edge.third is not None else ()))
+
+
 def surely_beyond(edge: Edge, nats: float = 0.0) -> bool:
     """Whether the whole interval lies further from zero than `nats`; without an interval, whether the weight does.
 
@@ -129,7 +141,7 @@ def surely_beyond(edge: Edge, nats: float = 0.0) -> bool:
 
 def touches(edge: Edge, node: str | None) -> bool:
     """Whether a link has this end, or belongs to this step; any link if no node is given."""
-    return node is None or node in (edge.source, edge.target) or (edge.step is not None and node == f"step:{edge.step}")
+    return node is None or node in players(edge) or (edge.step is not None and node == f"step:{edge.step}")
 
 
 def node_labels(stcg: STCG) -> dict[str, str]:
@@ -190,6 +202,16 @@ def bend(start: tuple[float, float], end: tuple[float, float]) -> tuple[tuple[fl
     (x0, y0), (x1, y1) = start, end
     rise = 0.45 * (y1 - y0)
     return (x0, y0 + rise), (x1, y1 - rise)
+
+
+def middle_of(edge: Edge, places: Mapping[str, tuple[float, float]]) -> tuple[float, float]:
+    """The middle of a link's line; of a link of three the point where its three lines meet."""
+    if edge.third is not None:
+        spots = [places[player] for player in players(edge)]
+        return sum(x for x, _ in spots) / 3, sum(y for _, y in spots) / 3
+    start, end = places[edge.source], places[edge.target]
+    (x1, y1), (x2, y2) = bend(start, end)
+    return (start[0] + 3 * x1 + 3 * x2 + end[0]) / 8, (start[1] + 3 * y1 + 3 * y2 + end[1]) / 8
 
 
 def totals(stcg: STCG, view: View) -> tuple[np.ndarray, np.ndarray]:

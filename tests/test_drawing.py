@@ -10,7 +10,7 @@ import pytest
 from sample import sample_dataset
 
 from stcg_nb.difference import difference
-from stcg_nb.drawing import Drawing, graph_svg, link_name
+from stcg_nb.drawing import Drawing, ends, graph_svg, link_name
 from stcg_nb.errors import InputError
 from stcg_nb.graph import STCG
 from stcg_nb.sheet import View, choose, node_labels, surely_beyond
@@ -33,7 +33,7 @@ def picks(svg: str) -> list[str]:
 
 def paths(svg: str) -> int:
     """How many links are drawn."""
-    return len(re.findall(r'<path d="M-?\d+,-?\d+C', svg))
+    return len(re.findall(r'<path d="M-?\d+,-?\d+[CL]', svg))
 
 
 def test_every_node_can_be_chosen_and_is_described(stcg):
@@ -72,6 +72,32 @@ def test_a_chosen_node_has_its_links_and_the_others_are_dimmed(stcg):
     assert paths(svg) == len(shown.drawn) + len(shown.dimmed) + len(shown.spurious)
     (pressed,) = (e for e in tree(svg).iter() if e.get("aria-pressed") == "true")
     assert pressed.get("data-pick") == "step:1"
+
+
+def test_three_that_work_together_are_tied_at_one_dot(stcg):
+    (three,) = (e for e in stcg.edges() if e.kind == "joint")
+    name = link_name(three)
+    assert ends(name) == [three.source, three.target, three.third]
+    drawing = Drawing(stcg)
+    svg = drawing.svg(View("interaction"))
+    (path,) = re.findall(r'<path d="((?:M-?\d+,-?\d+L-?\d+,-?\d+)+)"', svg)
+    lines = [[float(v) for v in line] for line in re.findall(r"M(-?\d+),(-?\d+)L(-?\d+),(-?\d+)", path)]
+    places = [drawing._at(node) for node in ends(name)]
+    np.testing.assert_allclose([line[2:] for line in lines], places, atol=0.5)
+    np.testing.assert_allclose([line[:2] for line in lines], [np.mean(places, 0)] * 3, atol=0.5)
+    (dot,) = (e for e in tree(svg).iter() if e.get("data-pick") == name)
+    assert dot.get("aria-label").count(" + ") == 2 and "[+0.5, +1]" in dot.get("aria-label")
+    assert "three together" in svg and "three together" not in drawing.svg(View())
+    for node in (three.source, three.target, three.third, f"step:{three.step}"):
+        assert three in choose(stcg, View("interaction", node=node)).drawn
+
+
+def test_the_legend_names_the_lines_that_are_there(stcg):
+    texts = {e.text for e in tree(graph_svg(stcg, top=1000)).iter() if e.tag.endswith("text")}
+    assert {"supports", "supports, hidden", "opposes", "opposes, hidden", "spurious"} <= texts
+    alone = {e.text for e in tree(graph_svg(stcg, top=1, node="word:0")).iter() if e.tag.endswith("text")}
+    assert len(alone & {"supports", "supports, hidden", "opposes", "opposes, hidden"}) == 1
+    assert "link" in {e.text for e in tree(graph_svg(stcg, links="alignment")).iter()}
 
 
 def test_a_cut_link_is_marked(stcg):

@@ -206,8 +206,9 @@ def test_verdicts_decide_the_dash_and_unsure_links_are_left_out():
 def test_interactions_are_drawn_between_players():
     stcg = STCG(sample_dataset(estimator="causal"))
     figure = graph_figure(stcg, links="interaction")
-    assert [text.split(":")[0] for text in links(figure)] == ["word"] * 2 + ["region"]
-    assert {t.name for t in figure.data if t.name} == {"together", "instead of each other, hidden"}
+    assert [text.split(":")[0] for text in links(figure)] == ["word"] * 3 + ["region"]
+    assert sum(text.count(" → ") == 2 for text in links(figure)) == 1
+    assert {t.name for t in figure.data if t.name} == {"together", "instead of each other, hidden", "three together"}
     none = sample_dataset()
     none = none.isel(link=slice(0, 0))
     with pytest.raises(InputError, match="found no interactions"):

@@ -19,15 +19,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from sample import sample_dataset
 
 from stcg_nb import widgets
 from stcg_nb.cli import read_value
+from stcg_nb.drawing import link_name
 from stcg_nb.errors import InputError
+from stcg_nb.graph import STCG
+from stcg_nb.links import can_cut
 from stcg_nb.perturb import DEFAULT, PERTURBATIONS, register
 from stcg_nb.progress import progress
-from stcg_nb.sheet import LINKS
+from stcg_nb.sheet import LINKS, View
 from stcg_nb.widgets import session as session_module
 from stcg_nb.widgets.code import code, command, parameters
+from stcg_nb.widgets.details import details, link_choices
 from stcg_nb.widgets.panel import VIEW, table, text
 from stcg_nb.widgets.panel_input import UPLOADS, keep_upload
 from stcg_nb.widgets.state import State
@@ -609,3 +614,17 @@ def test_choices_made_while_it_works_make_the_result_stale_not_wrong(monkeypatch
         session.close()
 
     asyncio.run(run())
+
+
+def test_details_of_three_that_work_together():
+    stcg = STCG(sample_dataset(estimator="causal"))
+    (three,) = (e for e in stcg.edges() if e.kind == "joint")
+    view = View("interaction")
+    others = [n for n in (three.source, three.target) if n != three.third]
+    for node in (*others, three.third):
+        assert " and " in details(stcg, view, node) and "+0.50 to +1.00" in details(stcg, view, node)
+    name = link_name(three)
+    assert "three together (nats)" in details(stcg, view, name)
+    (label,) = (label for label, value in link_choices(stcg, view) if value == name)
+    assert label.count(" + ") == 2 and label.endswith("+0.75")
+    assert not can_cut(name)

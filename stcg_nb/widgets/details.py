@@ -6,11 +6,12 @@ import math
 
 from stcg_nb.drawing import ends, link_name
 from stcg_nb.graph import STCG, Edge
-from stcg_nb.sheet import View, choose, node_labels, surely_beyond, touches
+from stcg_nb.sheet import View, choose, node_labels, players, shows, surely_beyond, touches
 from stcg_nb.widgets.panel import table, text
 
 ROWS = 12
 LISTED = 300
+TOGETHER = ("interaction", "joint")
 KINDS = {"word": "word", "region": "region", "step": "token"}
 SIGN = {"confirmed": "✓", "spurious": "✗", "hidden": "◌", "none": "·"}
 
@@ -24,11 +25,7 @@ def link_choices(stcg: STCG, view: View | None = None) -> list[tuple[str, str]]:
     """Label and name of the links of a view, strongest first; of every link without one."""
     labels = node_labels(stcg)
     edges = stcg.edges() if view is None else choose(stcg, view).drawn[:LISTED]
-    return [
-        (f"{_said(e.source, labels[e.source])} → {_said(e.target, labels[e.target])}: {e.weight:+.2g}", link_name(e))
-        for e in edges
-        if e.kind != "temporal"
-    ]
+    return [(f"{_ends_said(e, labels)}: {e.weight:+.2g}", link_name(e)) for e in edges if e.kind != "temporal"]
 
 
 def details(stcg: STCG, view: View, picked: str | None) -> str:
@@ -52,17 +49,13 @@ def _of_node(stcg: STCG, view: View, node: str) -> str:
     if kind == "region":
         x0, y0, x1, y1 = stcg.data["region_box"].values[int(i)].tolist()
         lines.append(f"pixels {x0} to {x1 - 1} across, {y0} to {y1 - 1} down")
-    edges = [
-        e
-        for e in stcg.edges()
-        if e.kind == view.links and touches(e, node) and e.weight and (view.step is None or e.step in (None, view.step))
-    ]
+    edges = [e for e in stcg.edges() if shows(view, e) and touches(e, node) and e.weight]
     edges.sort(key=lambda e: (not surely_beyond(e), -abs(e.weight)))
     rows = []
     for e in edges[:ROWS]:
-        others = [n for n in (e.source, e.target) if n != node]
+        others = [n for n in players(e) if n != node]
         other = " and ".join(_said(n, labels[n]) for n in others)
-        at_step = f" at {stcg.steps[e.step]}" if e.kind == "interaction" and e.step is not None else ""
+        at_step = f" at {stcg.steps[e.step]}" if e.kind in TOGETHER and e.step is not None else ""
         rows.append((other + at_step, *_numbers(e)))
     if not rows:
         return "<br>".join([*lines, "<span style='color:#555'>No links of this kind.</span>"])
@@ -75,14 +68,18 @@ def _of_link(stcg: STCG, name: str) -> str:
     labels = node_labels(stcg)
     parts = ends(name)
     found = [
-        e for e in stcg.edges() if link_name(e) == name or ([e.source, e.target] == parts and e.kind != "interaction")
+        e for e in stcg.edges() if link_name(e) == name or ([e.source, e.target] == parts and e.kind not in TOGETHER)
     ]
+    found.sort(key=lambda e: link_name(e) != name)
     rows = [(_KIND_SAID[e.kind], *_numbers(e)) for e in found if e.kind in _KIND_SAID]
-    title = " → ".join(text(_said(n, labels[n])) for n in parts)
+    title = text(_ends_said(found[0], labels)) if found else ""
+    if found and found[0].kind in TOGETHER and found[0].step is not None:
+        title += f" at {text(stcg.steps[found[0].step])}"
     return f"<b>{title}</b>{table(('', 'weight', '95 % interval', 'verdict'), rows)}"
 
 
-_KIND_SAID = {"counterfactual": "lost without it (nats)", "alignment": "linked", "interaction": "together (nats)"}
+_KIND_SAID = {"counterfactual": "lost without it (nats)", "alignment": "linked", "interaction": "together (nats)",
+              "joint": "three together (nats)"}  # fmt: skip
 
 
 def _numbers(edge: Edge) -> tuple[str, str, str]:
@@ -90,6 +87,10 @@ def _numbers(edge: Edge) -> tuple[str, str, str]:
     span = "–" if exact else "exact" if edge.low == edge.high else f"{edge.low:+.2f} to {edge.high:+.2f}"
     verdict = f"{SIGN[edge.verdict]} {edge.verdict}" if edge.verdict else "–"
     return f"{edge.weight:+.3g}", span, verdict
+
+
+def _ends_said(edge: Edge, labels: dict[str, str]) -> str:
+    return (" + " if edge.kind in TOGETHER else " → ").join(_said(n, labels[n]) for n in players(edge))
 
 
 def _said(node: str, label: str) -> str:
