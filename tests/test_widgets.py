@@ -164,6 +164,30 @@ def test_the_code_makes_the_same(session, changes):
         assert said in explorer._cut_result.value
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"question": "what is red?"}, {"image": "scene:9"}, {"estimator": "causal", "masks": 40}, None,
+        {"image": "scene:9", "boxes": [[0, 0, 90, 120]]},
+    ],
+)  # fmt: skip
+def test_the_code_of_a_comparison_makes_both_and_their_difference(session, changes):
+    panel, explorer = widgets.compare(session), widgets.explorer(session)
+    if changes is None:
+        panel._name.value = "color_shift"
+        panel.explain_perturbed()
+    else:
+        session.choose(**changes)
+        explorer.explain()
+    panel._kind.value = "alignment"
+    made: dict = {}
+    exec(panel._code.text, made)
+    for one, other in ((made["first"], panel.difference.first), (made["second"], panel.difference.second)):
+        assert one.data.drop_attrs().identical(other.data.drop_attrs())
+    assert made["found"].changes == panel.difference.changes and made["found"].changes
+    assert made["svg"] == panel._middle.svg
+
+
 def test_the_shown_code_is_that_of_the_state(session):
     panel = widgets.save_panel(session)
     session.choose(question="what is red?", step=0)

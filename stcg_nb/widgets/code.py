@@ -1,4 +1,4 @@
-"""The lines of code, and the parameters of the notebook, that make what a state shows.
+"""The lines of code, and the parameters of the notebook, that make what a state shows; and those of a comparison.
 
 The code calls the package alone and no widgets. A test runs it and compares with what the panels hold.
 """
@@ -22,11 +22,51 @@ def code(state: State) -> str:
     >>> print(code(State(model="mock", boxes=((0, 0, 64, 64),)))[:31])
     from stcg_nb import explain, lo
     """
-    imports = {
-        "stcg_nb": ["explain", "load_model"],
-        "stcg_nb.sources": ["open_image"],
-        "stcg_nb.drawing": ["graph_svg"],
-    }
+    imports, lines = _explaining(state)
+    imports["stcg_nb.drawing"] = ["graph_svg"]
+    lines.append("print(stcg.answer)")
+    if state.site is not None:
+        imports["stcg_nb.heads"] = ["head_alignment", "of_head"]
+        lines += [
+            f"heads = head_alignment(image, question, model, {state.site!r}, regions=regions)",
+            f"stcg = of_head(stcg, heads, layer={state.layer!r}, head={state.head!r})",
+        ]
+    shown = _arguments(
+        "stcg", links=repr(state.links), top=repr(state.top), step=repr(state.step), beyond=repr(state.beyond),
+        node=repr(state.picked), cuts=_unless(list(state.cuts), []),
+    )  # fmt: skip
+    lines.append(f"svg = graph_svg({shown})")
+    if state.cuts:
+        imports["stcg_nb.cutting"] = ["cut"]
+        imports["stcg_nb.links"] = ["cut_edges"]
+        lines += [
+            f"edges = cut_edges({list(state.cuts)!r}, model)",
+            "without = cut(model, image, question, edges, regions=regions)",
+            "print(without.new_answer.text, without.effect)",
+        ]
+    return _whole(imports, lines)
+
+
+def comparison(first: State, second: State, links: str, top: int) -> str:
+    """Python that makes two explanations, ``first`` and ``second``, their difference ``found``, and its ``svg``.
+
+    >>> print(comparison(State(model="mock"), State(model="mock", question="what?"), "alignment", 9).splitlines()[-1])
+    svg = Drawing(first).changes(found, 'alignment', 9)
+    """
+    imports, lines = _explaining(first)
+    more, others = _explaining(second)
+    for module, names in more.items():
+        imports[module] = sorted({*imports.get(module, []), *names})
+    imports |= {"stcg_nb.difference": ["difference"], "stcg_nb.drawing": ["Drawing"]}
+    again = others[1:] if others[0] == lines[0] else others  # one model is loaded once
+    lines += ["first = stcg", "", *again, "second = stcg", ""]
+    lines += ["found = difference(first, second)", f"svg = Drawing(first).changes(found, {links!r}, {top!r})"]
+    return _whole(imports, lines)
+
+
+def _explaining(state: State) -> tuple[dict[str, list[str]], list[str]]:
+    """Imports and lines that make ``stcg``; names by module."""
+    imports = {"stcg_nb": ["explain", "load_model"], "stcg_nb.sources": ["open_image"]}
     loading = _arguments(
         repr(state.model), device=_unless(state.device, "auto"), dtype=_unless(state.dtype, "auto"),
         quantisation=_unless(state.quantisation, "none"), revision=_unless(state.revision, None),
@@ -48,27 +88,11 @@ def code(state: State) -> str:
         f"    strength={state.strength!r}, seed={state.seed!r},",
         *_wrapped("    perturbations=", list(state.perturbations)),
         ")",
-        "print(stcg.answer)",
     ]
-    if state.site is not None:
-        imports["stcg_nb.heads"] = ["head_alignment", "of_head"]
-        lines += [
-            f"heads = head_alignment(image, question, model, {state.site!r}, regions=regions)",
-            f"stcg = of_head(stcg, heads, layer={state.layer!r}, head={state.head!r})",
-        ]
-    shown = _arguments(
-        "stcg", links=repr(state.links), top=repr(state.top), step=repr(state.step), beyond=repr(state.beyond),
-        node=repr(state.picked), cuts=_unless(list(state.cuts), []),
-    )  # fmt: skip
-    lines.append(f"svg = graph_svg({shown})")
-    if state.cuts:
-        imports["stcg_nb.cutting"] = ["cut"]
-        imports["stcg_nb.links"] = ["cut_edges"]
-        lines += [
-            f"edges = cut_edges({list(state.cuts)!r}, model)",
-            "without = cut(model, image, question, edges, regions=regions)",
-            "print(without.new_answer.text, without.effect)",
-        ]
+    return imports, lines
+
+
+def _whole(imports: dict[str, list[str]], lines: list[str]) -> str:
     head = [f"from {module} import {', '.join(names)}" for module, names in sorted(imports.items())]
     return "\n".join([*head, "", *lines]) + "\n"
 

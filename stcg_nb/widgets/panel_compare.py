@@ -14,8 +14,9 @@ from stcg_nb.difference import Difference, difference
 from stcg_nb.perturb import PERTURBATIONS
 from stcg_nb.sheet import node_labels
 from stcg_nb.sources import unperturbed
-from stcg_nb.widgets.canvas import Canvas
-from stcg_nb.widgets.panel import LABELS, WIDE, Panel, table, text
+from stcg_nb.widgets.canvas import Canvas, CopyText
+from stcg_nb.widgets.code import comparison
+from stcg_nb.widgets.panel import LABELS, WIDE, Panel, section, table, text
 from stcg_nb.widgets.session import Explanation, Session
 
 ROWS = 12
@@ -53,6 +54,9 @@ class Compare(Panel):
         self._left, self._right, self._middle = (Canvas(layout=THIRD) for _ in range(3))
         self._heads = [w.HTML(layout=w.Layout(min_height="58px")) for _ in range(3)]
         self._table = w.HTML(HINT)
+        self._show_code = w.ToggleButton(description="Show code", icon="code", layout=w.Layout(width="148px"))
+        self._code = CopyText()
+        self._shown = section("Python that makes the same", self._code)
         columns = [
             w.VBox([head, canvas], layout=THIRD)
             for head, canvas in zip(self._heads, (self._left, self._right, self._middle), strict=True)
@@ -66,9 +70,12 @@ class Compare(Panel):
             self.busy.widget,
             self._pictures,
             self._table,
+            self._show_code,
+            self._shown,
         )
         for control in (self._first, self._second, self._kind):
             control.observe(lambda _: self._draw(), "value")
+        self._show_code.observe(lambda _: self._draw(), "value")
         self._explain.on_click(lambda _: self.explain_perturbed())
         session.on("explained", self._offer)
         self._offer()
@@ -120,7 +127,10 @@ class Compare(Panel):
         if self._quiet:
             return
         pair, found = self._pair(), self.difference
-        self._pictures.layout.display = "none" if pair is None else None
+        self._pictures.layout.display = self._show_code.layout.display = "none" if pair is None else None
+        opened = pair is not None and self._show_code.value
+        self._shown.layout.display = None if opened else "none"
+        self._show_code.description = "Hide code" if opened else "Show code"
         if pair is None or found is None:
             self._table.value = HINT
             return
@@ -133,6 +143,7 @@ class Compare(Panel):
         ):
             head.value = f"<b style='font-size:12px'>{text(said)}</b>"
         self._table.value = self._html(found)
+        self._code.text = comparison(pair[0].state, pair[1].state, self._kind.value, view.top)
 
     def _html(self, found: Difference) -> str:
         labels = node_labels(found.first)
