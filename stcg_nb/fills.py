@@ -4,7 +4,8 @@
     Each connected hole gets the median, channel by channel, or mean colour of the ring of pixels around it. The first
     pixel around, where colours mix, does not count; where no ring is left, the image's mean colour. With the mean, a piece
     of background beside a red car turns reddish, which is a new thing to see. In the median a pixel counts as much as the
-    region that it belongs to is large, so that ground is filled with ground, however many small things stand at its edge.
+    region that it belongs to is large, so that ground is filled with ground, however many small things stand at its edge; and
+    a hole larger than all the regions around it together, of which they say little, gets the image's median colour.
 ``"blur"``
     The image itself, blurred by an eighth of its side: a trace of the colour stays.
 ``"inpaint"``
@@ -92,6 +93,7 @@ class _Rings:
         beside, near: Regions within one pixel, and within reach, ``[group, region]``.
         count, color: Pixels, and their mean colour, ``[group]`` and ``[group, 3]``.
         weight: What a group counts in a ring, ``[group]``.
+        area: Pixels of each region, ``[region]``.
         order: The groups from dark to light in each channel, ``[group, 3]``.
         touching: Which regions share an edge of a pixel, ``[region, region]``.
     """
@@ -113,12 +115,13 @@ class _Rings:
         self.color = total / self.count[:, None]
         self.order = self.color.argsort(0, kind="stable")
         self.fill = fill
-        self.weight = self.count * (np.bincount(labels.ravel(), minlength=n)[self.own] if fill == "median" else 1)
+        self.area = np.bincount(labels.ravel(), minlength=n)
+        self.weight = self.count * (self.area[self.own] if fill == "median" else 1)
         self.touching = np.zeros((n, n), dtype=bool)
         for a, b in ((labels[:-1], labels[1:]), (labels[:, :-1], labels[:, 1:])):
             self.touching[a.ravel(), b.ravel()] = True
         self.touching |= self.touching.T
-        self.mean = _mean_color(image)
+        self.rest = np.median(image.reshape(-1, 3), 0) if fill == "median" else _mean_color(image)
 
     def colors(self, absent: np.ndarray) -> np.ndarray:
         """The colour of every absent region, uint8 ``[region, 3]``; rows of the others mean nothing."""
@@ -137,8 +140,10 @@ class _Rings:
             for channel, order in enumerate(self.order.T):
                 half = (weight[:, order].cumsum(1) * 2 >= total[:, None]).argmax(1)
                 ring[:, channel] = self.color[order[half], channel]
+            around = in_ring.astype(np.float32) @ np.eye(len(absent), dtype=np.float32)[self.own] > 0  # [hole, region]
+            total[around @ self.area < member @ self.area] = 0
         out = np.zeros((len(absent), 3), np.uint8)
-        out[ids] = np.where(total[:, None] > 0, ring.round(), self.mean)[hole]
+        out[ids] = np.where(total[:, None] > 0, ring.round(), self.rest)[hole]
         return out
 
 

@@ -327,6 +327,17 @@ def test_the_median_fill_takes_ground_for_ground():
     assert (fill_region(image, regions, [0], "median")[regions.masks[0]] == (40, 40, 200)).all()
 
 
+def test_a_hole_larger_than_all_around_it_gets_the_median_of_the_image():
+    """All the ground of a picture with one yellow thing: what is left says nothing of ground."""
+    image = np.full((40, 60, 3), (40, 40, 200), np.uint8)
+    image[10:20, 10:20] = 250, 220, 0
+    regions = box_regions(image, {"thing": (10, 10, 20, 20), "left": (0, 0, 30, 40), "right": (30, 0, 60, 40)})
+    filled = fill_region(image, regions, [1, 2], "median")
+    assert (filled[~regions.masks[0]] == (40, 40, 200)).all()
+    mean = fill_region(image, regions, [1, 2], "mean")
+    assert (mean[:, 30:] == (250, 220, 0)).all()
+
+
 def test_inpainting_continues_what_is_around():
     """Left half dark, right half light: the hole's ends continue their sides; the mean fill is one colour."""
     image = np.full((40, 60, 3), 40, np.uint8)
