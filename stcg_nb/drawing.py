@@ -18,7 +18,7 @@ from stcg_nb.difference import Difference
 from stcg_nb.figure_graph import DIM, WIDTHS, caption, headline, style, width_class
 from stcg_nb.graph import STCG, Edge
 from stcg_nb.images import thumbnail
-from stcg_nb.sheet import Shown, View, bend, choose, lay_out, middle_of, node_labels, players, totals
+from stcg_nb.sheet import TOGETHER, Shown, View, bend, choose, lay_out, middle_of, node_labels, players, totals
 from stcg_nb.style import HIGHLIGHT, INK, NEUTRAL, OPPOSES, SUPPORTS, jpeg
 
 UNIT = 440  # pixels of the image's longer side
@@ -26,7 +26,7 @@ HALF, GAP, LINE = 0.78, 0.15, 0.095  # of the layout, in units
 CELLS = 160  # regions are drawn on a grid of so many cells a side
 HANDLES = 120  # links beyond so many have no handle to click: they would hide the image
 DASHES = {"solid": (0.0, 0.0), "dash": (7.0, 4.0), "dot": (1.5, 4.0)}  # of a line up to 3 pixels wide
-LEGEND = 20  # pixels below the tokens
+LEGEND = 38  # pixels for the legend, two rows
 CUT_MARK = "✂"
 KINDS = {"word": "word", "region": "region", "step": "token"}
 
@@ -61,7 +61,7 @@ def link_name(edge: Edge) -> str:
     >>> link_name(Edge("word:0", "region:2", 1, "joint", 1.0, third="region:4"))
     'word:0>region:2>region:4@1'
     """
-    return ">".join(players(edge)) + (f"@{edge.step}" if edge.kind in ("interaction", "joint") else "")
+    return ">".join(players(edge)) + (f"@{edge.step}" if edge.kind in TOGETHER else "")
 
 
 def ends(name: str) -> list[str]:
@@ -175,20 +175,28 @@ class Drawing:
 
     def _legend(self, shown: Shown, cuts: Collection[str]) -> str:
         """What the kinds of lines mean, of those that are drawn."""
-        there = dict.fromkeys(style(e, e.kind != "alignment") for e in (*shown.drawn, *shown.spurious))
-        if any(link_name(e) in cuts for e in shown.drawn):
+        links = (*shown.drawn, *shown.spurious)
+        there = dict.fromkeys(style(e, e.kind != "alignment") for e in links)
+        if any(link_name(e) in cuts for e in links):
             there[f"{CUT_MARK} cut", NEUTRAL, "dot"] = None
-        widths = [7.4 * len(name) + 58 for name, _, _ in there]
+        if any(e.third is not None for e in links):
+            there["three at once", NEUTRAL, "solid"] = None
         x, y, w, h = self.box
-        left, out = x + max(8.0, (w - sum(widths)) / 2), []
-        for (name, color, dash), width in zip(there, widths, strict=True):
+        left, row, out = x + 10, 0, []
+        for name, color, dash in there:
+            if left + 7 * len(name) + 40 > x + w:
+                left, row = x + 10, row + 1
+            at = y + h - LEGEND + 6 + 18 * row
             on, off = DASHES[dash]
-            out.append(
-                f'<path d="M{left:.0f},{y + h - 12:.0f}h34" stroke="{color}" stroke-width="3" '
-                f'stroke-dasharray="{f"{on:g} {off:g}" if on else "none"}" fill="none"/>'
-                f'<text x="{left + 40:.0f}" y="{y + h - 8:.0f}" font-size="12">{_text(name)}</text>'
+            dot = (
+                f'<circle cx="{left + 17:.0f}" cy="{at:.0f}" r="7" fill="{color}"/>' if name == "three at once" else ""
             )
-            left += width
+            out.append(
+                f'{dot}<path d="M{left:.0f},{at:.0f}h34" stroke="{color}" stroke-width="3" '
+                f'stroke-dasharray="{f"{on:g} {off:g}" if on else "none"}" fill="none"/>'
+                f'<text x="{left + 40:.0f}" y="{at + 4:.0f}" font-size="12">{_text(name)}</text>'
+            )
+            left += 7 * len(name) + 60
         return f'<g pointer-events="none">{"".join(out)}</g>'
 
     def _boxes(self, boxes: Collection[Sequence[int]]) -> str:
@@ -372,7 +380,7 @@ def describe(stcg: STCG, edge: Edge) -> str:
     span = "" if exact else f" [{edge.low:+.3g}, {edge.high:+.3g}]"
     said = f", {edge.verdict}" if edge.verdict else ""
     named = [f"{KINDS[node.split(':')[0]]} {labels[node]}" for node in players(edge)]
-    together = edge.kind in ("interaction", "joint")
+    together = edge.kind in TOGETHER
     tied = f"{' + '.join(named)} at {labels[f'step:{edge.step}']}" if together else " → ".join(named)
     return f"{tied}: {edge.weight:+.3g}{unit}{span}{said}"
 

@@ -14,7 +14,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from stcg_nb.graph import STCG, Edge
-from stcg_nb.sheet import Shown, View, bend, choose, lay_out, middle_of, players, totals
+from stcg_nb.sheet import TOGETHER, Shown, View, bend, choose, lay_out, middle_of, players, totals
 from stcg_nb.style import INK, NEUTRAL, OPPOSES, SUPPORTS, add_picture, escape, jpeg, outlines, overlay, titled
 
 THREE_NOTE = "Three lines from one dot: three together. "
@@ -110,7 +110,7 @@ def caption(stcg: STCG, view: View, shown: Shown) -> str:
 def _add_links(figure: go.Figure, shown: Shown, places: dict[str, tuple[float, float]], causal: bool) -> None:
     """Links as a few broken lines, one for each style and width, and invisible markers to point at."""
     groups: dict[tuple[bool, str, str, str, int], tuple[list[float | None], list[float | None]]] = {}
-    middles: list[tuple[float, float, str]] = []
+    middles: list[tuple[float, float, str, str]] = []
     for dim, edges in ((True, shown.dimmed), (False, [*shown.spurious, *shown.drawn])):
         for edge in edges:
             size = 0 if edge.verdict == "spurious" else width_class(edge, shown.strongest)
@@ -120,7 +120,8 @@ def _add_links(figure: go.Figure, shown: Shown, places: dict[str, tuple[float, f
                 ys += [*np.round(y, 4).tolist(), None]
             said = f" ({edge.verdict})" if edge.verdict else ""
             middle = (round(float(v), 4) for v in middle_of(edge, places))
-            middles.append((*middle, f"{' → '.join(players(edge))}: {edge.weight:+.3g}{said}"))
+            dot = "rgba(0,0,0,0)" if edge.third is None or dim else style(edge, causal)[1]
+            middles.append((*middle, f"{' → '.join(players(edge))}: {edge.weight:+.3g}{said}", dot))
     named: set[str] = set()
     for (dim, name, color, dash, size), (xs, ys) in sorted(groups.items(), key=lambda g: (not g[0][0], -g[0][4])):
         figure.add_scatter(
@@ -129,8 +130,8 @@ def _add_links(figure: go.Figure, shown: Shown, places: dict[str, tuple[float, f
         )  # fmt: skip
         named.add(name)
     figure.add_scatter(
-        x=[m[0] for m in middles], y=[m[1] for m in middles], mode="markers", marker={"size": 12, "opacity": 0}, showlegend=False,
-        text=[m[2] for m in middles], hoverinfo="text",
+        x=[m[0] for m in middles], y=[m[1] for m in middles], mode="markers", showlegend=False,
+        marker={"size": 12, "color": [m[3] for m in middles]}, text=[m[2] for m in middles], hoverinfo="text",
     )  # fmt: skip
 
 
@@ -163,15 +164,13 @@ def style(edge: Edge, causal: bool) -> tuple[str, str, str]:
         return "spurious", NEUTRAL, "dot"
     positive = edge.weight > 0
     name, color = ("supports", SUPPORTS) if positive else ("opposes", OPPOSES)
-    if edge.kind in ("interaction", "joint"):
+    if edge.kind in TOGETHER:
         name = "together" if positive else "instead of each other"
-    if edge.third is not None:
-        name = f"three {name}"
     if not causal:
         name = "link"
     if edge.verdict == "hidden":
         return f"{name}, hidden", color, "dash"
-    return name, color, "solid" if positive or edge.verdict else "dash"
+    return name, color, "solid" if positive or edge.verdict or edge.kind in TOGETHER else "dash"
 
 
 def _add_names(

@@ -17,7 +17,12 @@ from stcg_nb.graph import STCG, Edge
 from stcg_nb.regions import Regions
 
 LINKS = ("counterfactual", "alignment", "interaction")
+TOGETHER = ("interaction", "joint")  # kinds of edges between what works together: two, or three
 SPURIOUS = 8  # at most so many are drawn
+LEVEL, SAG = (
+    0.03,
+    0.1,
+)  # of the image's longer side: heights that differ by less count as one; how far links between them sag
 
 
 @dataclass(frozen=True)
@@ -115,7 +120,7 @@ def choose(stcg: STCG, view: View) -> Shown:
 
 def shows(view: View, edge: Edge) -> bool:
     """Whether a link is of the kind and the step that a view shows; what works together is links of two and of three."""
-    kind = "interaction" if edge.kind == "joint" else edge.kind
+    kind = "interaction" if edge.kind in TOGETHER else edge.kind
     return kind == view.links and (view.step is None or edge.step in (None, view.step))
 
 
@@ -198,8 +203,14 @@ def lay_out(stcg: STCG, half: float = 0.62, gap: float = 0.24, line: float = 0.1
 
 
 def bend(start: tuple[float, float], end: tuple[float, float]) -> tuple[tuple[float, float], tuple[float, float]]:
-    """The two control points of a link's cubic Bézier curve: it leaves and arrives vertically, so that links part near their ends."""
+    """The two control points of a link's cubic Bézier curve: it leaves and arrives vertically, so that links part near their ends.
+
+    Between two at one height it sags, so that it does not run behind what stands between them.
+    """
     (x0, y0), (x1, y1) = start, end
+    if abs(y1 - y0) < LEVEL:
+        sag = min(SAG, 0.3 * abs(x1 - x0)) / 0.75
+        return (x0, y0 + sag), (x1, y1 + sag)
     rise = 0.45 * (y1 - y0)
     return (x0, y0 + rise), (x1, y1 - rise)
 
@@ -208,7 +219,8 @@ def middle_of(edge: Edge, places: Mapping[str, tuple[float, float]]) -> tuple[fl
     """The middle of a link's line; of a link of three the point where its three lines meet."""
     if edge.third is not None:
         spots = [places[player] for player in players(edge)]
-        return sum(x for x, _ in spots) / 3, sum(y for _, y in spots) / 3
+        x, y = sum(x for x, _ in spots) / 3, sum(y for _, y in spots) / 3
+        return x, y + (SAG if max(y for _, y in spots) - min(y for _, y in spots) < LEVEL else 0)
     start, end = places[edge.source], places[edge.target]
     (x1, y1), (x2, y2) = bend(start, end)
     return (start[0] + 3 * x1 + 3 * x2 + end[0]) / 8, (start[1] + 3 * y1 + 3 * y2 + end[1]) / 8

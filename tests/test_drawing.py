@@ -12,8 +12,8 @@ from sample import sample_dataset
 from stcg_nb.difference import difference
 from stcg_nb.drawing import Drawing, ends, graph_svg, link_name
 from stcg_nb.errors import InputError
-from stcg_nb.graph import STCG
-from stcg_nb.sheet import View, choose, node_labels, surely_beyond
+from stcg_nb.graph import STCG, Edge
+from stcg_nb.sheet import View, bend, choose, middle_of, node_labels, surely_beyond
 
 HOSTILE = "<script>alert(1)</script> & \" ' \x00 \ud7ff ]]> car?"
 
@@ -87,9 +87,18 @@ def test_three_that_work_together_are_tied_at_one_dot(stcg):
     np.testing.assert_allclose([line[:2] for line in lines], [np.mean(places, 0)] * 3, atol=0.5)
     (dot,) = (e for e in tree(svg).iter() if e.get("data-pick") == name)
     assert dot.get("aria-label").count(" + ") == 2 and "[+0.5, +1]" in dot.get("aria-label")
-    assert "three together" in svg and "three together" not in drawing.svg(View())
+    assert "three at once" in svg and "three at once" not in drawing.svg(View())
     for node in (three.source, three.target, three.third, f"step:{three.step}"):
         assert three in choose(stcg, View("interaction", node=node)).drawn
+
+
+def test_links_between_words_sag_below_the_row(stcg):
+    (start, end), far = ((0.0, -0.2), (0.4, -0.2)), (0.4, 0.5)
+    assert [y for _, y in bend(start, end)] == pytest.approx([-0.2 + 0.1 / 0.75] * 2)
+    assert bend(start, far)[0][1] > start[1] and bend(start, far)[1][1] < far[1]
+    edge = Edge("word:0", "word:1", 0, "joint", 1.0, third="word:2")
+    places = {"word:0": start, "word:1": end, "word:2": (0.2, -0.2)}
+    assert middle_of(edge, places) == pytest.approx((0.2, -0.1))
 
 
 def test_the_legend_names_the_lines_that_are_there(stcg):

@@ -208,7 +208,7 @@ def test_interactions_are_drawn_between_players():
     figure = graph_figure(stcg, links="interaction")
     assert [text.split(":")[0] for text in links(figure)] == ["word"] * 3 + ["region"]
     assert sum(text.count(" → ") == 2 for text in links(figure)) == 1
-    assert {t.name for t in figure.data if t.name} == {"together", "instead of each other, hidden", "three together"}
+    assert {t.name for t in figure.data if t.name} == {"together", "instead of each other, hidden"}
     none = sample_dataset()
     none = none.isel(link=slice(0, 0))
     with pytest.raises(InputError, match="found no interactions"):

@@ -6,12 +6,11 @@ import math
 
 from stcg_nb.drawing import ends, link_name
 from stcg_nb.graph import STCG, Edge
-from stcg_nb.sheet import View, choose, node_labels, players, shows, surely_beyond, touches
+from stcg_nb.sheet import TOGETHER, View, choose, node_labels, players, shows, surely_beyond, touches
 from stcg_nb.widgets.panel import table, text
 
 ROWS = 12
 LISTED = 300
-TOGETHER = ("interaction", "joint")
 KINDS = {"word": "word", "region": "region", "step": "token"}
 SIGN = {"confirmed": "✓", "spurious": "✗", "hidden": "◌", "none": "·"}
 
@@ -73,8 +72,6 @@ def _of_link(stcg: STCG, name: str) -> str:
     found.sort(key=lambda e: link_name(e) != name)
     rows = [(_KIND_SAID[e.kind], *_numbers(e)) for e in found if e.kind in _KIND_SAID]
     title = text(_ends_said(found[0], labels)) if found else ""
-    if found and found[0].kind in TOGETHER and found[0].step is not None:
-        title += f" at {text(stcg.steps[found[0].step])}"
     return f"<b>{title}</b>{table(('', 'weight', '95 % interval', 'verdict'), rows)}"
 
 
@@ -90,7 +87,9 @@ def _numbers(edge: Edge) -> tuple[str, str, str]:
 
 
 def _ends_said(edge: Edge, labels: dict[str, str]) -> str:
-    return (" + " if edge.kind in TOGETHER else " → ").join(_said(n, labels[n]) for n in players(edge))
+    together = edge.kind in TOGETHER
+    named = (" + " if together else " → ").join(_said(n, labels[n]) for n in players(edge))
+    return f"{named} at {labels[f'step:{edge.step}']}" if together else named
 
 
 def _said(node: str, label: str) -> str:

@@ -180,9 +180,13 @@ class Explorer(Panel):
     def _cut_html(self) -> str:
         cuts = self.session.state.cuts
         if not cuts:
-            return (
-                "<span style='color:#555;font-size:12px'>Choose a link by its dot or in the list, then cut it.</span>"
+            picked = self.session.state.picked
+            said = (
+                "Choose a link by its dot or in the list, then cut it."
+                if picked is None or ">" not in picked or can_cut(picked)
+                else "No attention carries this link; those between a word or region and a token can be cut."
             )
+            return f"<span style='color:#555;font-size:12px'>{said}</span>"
         if self._cut is None or self._cut[0] != cuts:
             return f"{len(cuts)} cut"
         found = self._cut[1]

@@ -15,7 +15,7 @@ from stcg_nb.style import jpeg
 from stcg_nb.widgets.panel import WIDE, Panel, text
 from stcg_nb.widgets.session import Session
 
-SIDE = 150
+SIDE = 140  # so that seven stand in a row
 
 
 class PerturbationPanel(Panel):
