@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -32,7 +33,7 @@ from stcg_nb.models.mock import Mock
 from stcg_nb.perturb import DEFAULT
 from stcg_nb.progress import watching
 from stcg_nb.sweep_folder import Done, SweepError, SweepFolder
-from stcg_nb.sweep_rows import row_of_record, row_of_stcg, schema
+from stcg_nb.sweep_rows import row_of_record, row_of_stcg, schema, storable
 
 PROMPTS = {
     "short": "Question: {} Short answer:",  # of BLIP-2's own evaluation on VQA-v2 (arXiv 2301.12597, appendix)
@@ -120,6 +121,7 @@ def sweep(
     if workers is not None and workers < 1:
         raise InputError(f"There are to be {workers} workers; one is the least.")
     vlm = prepared(model, how)
+    asked_how, columns = manifest(dataset, vlm, how), schema(how.perturbations)
     run: Worker
     if workers is None:
         run = Local(vlm, how)
@@ -127,8 +129,9 @@ def sweep(
         from stcg_nb.sweep_ray import OnRay
 
         run = OnRay(model, how, workers)
-    columns = schema(how.perturbations)
-    with SweepFolder(Path(out), manifest(dataset, vlm, how), dataset.size, columns) as folder:
+        del vlm
+        _free()  # a GPU may have no room for this model beside the workers'
+    with SweepFolder(Path(out), asked_how, dataset.size, columns) as folder:
         todo, damages = folder.todo()
         for sentence in damages:
             report(sentence)
@@ -147,6 +150,13 @@ def sweep(
 
 def _on_stderr(sentence: str) -> None:
     tqdm.write(sentence, file=sys.stderr)  # beside the bar
+
+
+def _free() -> None:
+    """Give back the memory of models that nobody holds any more."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def prepared(model: str | None, how: How) -> Model:
@@ -198,7 +208,7 @@ def explained(model: Model, how: How, place: int, record: Record) -> Done:
         with watching(lambda *_: None):  # the sweep's bar is enough
             stcg = explain(record.read(), record.question, model, **how.for_explain())
     except InputError as error:
-        return Done(place, {**row, "error": str(error)}, None)
+        return Done(place, {**row, "error": storable(str(error))}, None)
     except Exception as error:
         raise SweepError(
             f"Question {record.id} made {model.name} fail ({type(error).__name__}: {str(error).strip().split(chr(10))[0]}); what is "

@@ -10,7 +10,7 @@ file                   what it is
 =====================  ====================================================================================================
 
 1. A file is written beside its place, forced to disk and only then renamed, so it is there as a whole or not at all. Whatever
-   a killed sweep left beside its place is overwritten.
+   a killed sweep left beside its place is deleted.
 2. A batch's explanations are written before its part. A part that is there vouches, by digests, for its explanations.
 3. A sweep that starts reads all parts and checks all digests. What is missing or damaged is done again, and nothing else is. So is
    what was skipped: perhaps its picture is there now.
@@ -40,9 +40,9 @@ from stcg_nb.errors import InputError, StcgError
 from stcg_nb.sweep_rows import Row
 
 BATCH = 8
-FORMAT = 1
+FORMAT = 2
 _FOLDER = 1000
-_MANIFEST, _ROWS, _LOCK = "manifest.json", "rows.parquet", ".lock"
+_MANIFEST, _ROWS, _LOCK, _PARTIAL = "manifest.json", "rows.parquet", ".lock", ".partial"
 
 
 class SweepError(StcgError, RuntimeError):
@@ -106,7 +106,7 @@ class SweepFolder:
     def _check_manifest(self) -> None:
         path = self.folder / _MANIFEST
         if not path.exists():
-            strangers = sorted(p.name for p in self.folder.iterdir() if p.name not in (_LOCK, f"{_MANIFEST}.partial"))
+            strangers = sorted(p.name for p in self.folder.iterdir() if p.name not in (_LOCK, f"{_MANIFEST}{_PARTIAL}"))
             if strangers:
                 raise InputError(
                     f"The folder {str(self.folder)!r} holds {strangers[0]!r} and no sweep; name a new folder, or empty it."
@@ -131,6 +131,8 @@ class SweepFolder:
 
     def todo(self) -> tuple[set[int], list[str]]:
         """The places of the questions that are not done, and a sentence for each thing that was damaged."""
+        for cut_off in self.folder.rglob(f"*{_PARTIAL}"):
+            cut_off.unlink()
         todo: set[int] = set()
         damages = []
         for batch in range(-(-self.size // BATCH)):
@@ -156,10 +158,11 @@ class SweepFolder:
         return todo, damages
 
     def _read_part(self, batch: int, size: int) -> list[Row]:
-        with pq.ParquetFile(self._part(batch), page_checksum_verification=True) as part:
-            table = part.read()
+        table = _read(self._part(batch))
         if table.schema.metadata != self._schema.metadata:
             raise ValueError("it is of another sweep")
+        if not table.schema.equals(self._schema):  # checksums are of values, not of their columns' names and types
+            raise ValueError("its columns are not those of a sweep")
         if table.num_rows != size:
             raise ValueError(f"it has {table.num_rows} rows instead of {size}")
         return table.to_pylist()
@@ -199,7 +202,7 @@ class SweepFolder:
         with _Whole(path) as partial, pq.ParquetWriter(partial, self._schema, write_page_checksum=True) as writer:
             for start in range(0, -(-self.size // BATCH), _FOLDER // BATCH):
                 tables = [
-                    pq.ParquetFile(self._part(batch)).read()
+                    _read(self._part(batch))
                     for batch in range(start, min(start + _FOLDER // BATCH, -(-self.size // BATCH)))
                 ]
                 table = pa.concat_tables(tables).combine_chunks()
@@ -222,7 +225,7 @@ def read_rows(folder: str | os.PathLike[str]) -> pa.Table:
     if not files:
         raise InputError(f"There are no rows of a sweep in {str(root)!r}; name the folder that 'stcg sweep' wrote.")
     try:
-        return pa.concat_tables([pq.ParquetFile(file).read() for file in files])
+        return pa.concat_tables([_read(file) for file in files])
     except (pa.ArrowException, OSError) as error:
         raise InputError(
             f"The rows in {str(root)!r} are damaged ({str(error).strip().splitlines()[0]}); start the sweep again to mend them."
@@ -243,6 +246,11 @@ def read_manifest(folder: str | os.PathLike[str]) -> dict[str, Any]:
         ) from None
 
 
+def _read(path: Path) -> pa.Table:
+    with pq.ParquetFile(path, page_checksum_verification=True) as file:
+        return file.read()
+
+
 class _Whole:
     """A binary file that replaces `path` when the block ends well, and is gone when it does not.
 
@@ -251,7 +259,7 @@ class _Whole:
     """
 
     def __init__(self, path: Path) -> None:
-        self._path, self._partial = path, path.with_name(f"{path.name}.partial")
+        self._path, self._partial = path, path.with_name(path.name + _PARTIAL)
 
     def __enter__(self) -> io.BufferedWriter:
         try:

@@ -8,7 +8,11 @@ column                 meaning
 ``answer``             the model's; ``accuracy`` in [0, 1] is `vqa_accuracy`, empty where nobody said what is right
 ``p_answer``           probability of the whole answer; ``tokens`` and ``p`` are those of its steps
 ``words``              with ``word_effect``: what the answer loses in log-odds without each, mean over steps, nats
-``region_effect``      the same for each region, in the order of ``regions``
+``word_link``          how strongly each word is linked: the sum of its links over regions; ``word_entropy``: how widely, nats, 0 if
+                       with a single region, empty if with none
+``region_effect``      as ``word_effect`` for each region, in the order of ``regions``
+``seed_faithfulness``  correlation of links from steps with effects (`stcg_nb.measures`); empty for the causal estimator, whose links
+                       are effects
 ``visual_reliance``    per step, nats, and ``entropy``, nats (`stcg_nb.graph`); ``order_p``: of the order of the steps
 ``confirmed`` ...      how many edges have each verdict, with ``hidden`` and ``spurious``; the causal estimator alone has verdicts
 ``delta_w_NAME`` ...   for each perturbation, with ``delta_w_js_``, ``delta_p_``, ``flipped_`` and ``pixel_distance_``
@@ -25,9 +29,13 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import xarray as xr
 
+from stcg_nb.alignment import ESTIMATORS as BY_ATTENTION
 from stcg_nb.datasets import Record
 from stcg_nb.graph import STCG
+from stcg_nb.measures import seed_faithfulness
+from stcg_nb.temporal import entropy
 from stcg_nb.vqa_accuracy import vqa_accuracy
 
 Row = dict[str, Any]
@@ -36,7 +44,8 @@ _TEXTS, _NUMBERS = pa.list_(pa.string()), pa.list_(pa.float64())
 _RECORD = {"id": pa.string(), "question": pa.string(), "image": pa.string(), "kind": pa.string(), "answers": _TEXTS}
 _EXPLANATION = {
     "image_sha256": pa.string(), "answer": pa.string(), "accuracy": pa.float64(), "p_answer": pa.float64(), "tokens": _TEXTS,
-    "p": _NUMBERS, "words": _TEXTS, "word_effect": _NUMBERS, "regions": _TEXTS, "region_effect": _NUMBERS,
+    "p": _NUMBERS, "words": _TEXTS, "word_effect": _NUMBERS, "word_link": _NUMBERS,
+    "word_entropy": _NUMBERS, "regions": _TEXTS, "region_effect": _NUMBERS, "seed_faithfulness": pa.float64(),
     "visual_reliance": _NUMBERS, "entropy": _NUMBERS, "order_p": pa.float64(),
     "confirmed": pa.int64(), "hidden": pa.int64(), "spurious": pa.int64(),
 }  # fmt: skip
@@ -59,11 +68,18 @@ def schema(perturbations: Sequence[str]) -> pa.Schema:
 
 
 def row_of_record(record: Record) -> Row:
-    """The columns that are known before the model is asked."""
-    return {
-        "id": record.id, "question": record.question, "image": record.image, "kind": record.kind,
-        "answers": list(record.answers),
-    }  # fmt: skip
+    """The columns that are known before the model is asked; half characters, which no file takes, are spelled out.
+
+    >>> row_of_record(Record("1", None, "a.png", "what is \\ud83d?"))["question"]
+    'what is \\\\ud83d?'
+    """
+    texts = {"id": record.id, "question": record.question, "image": record.image, "kind": record.kind}
+    return {**{k: storable(text) for k, text in texts.items()}, "answers": [storable(a) for a in record.answers]}
+
+
+def storable(text: str) -> str:
+    """A text without half characters (surrogates)."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def row_of_stcg(stcg: STCG, record: Record) -> Row:
@@ -74,7 +90,7 @@ def row_of_stcg(stcg: STCG, record: Record) -> Row:
         return data[name].values.tolist()
 
     verdicts = [str(v) for key in ("word_verdict", "region_verdict", "link_verdict") for v in data[key].values.flat]
-    judged = any(verdicts)
+    judged, links = any(verdicts), data["word_region"].values
     row: Row = {
         "image_sha256": picture_digest(stcg.image),
         "answer": stcg.answer,
@@ -84,8 +100,11 @@ def row_of_stcg(stcg: STCG, record: Record) -> Row:
         "p": listed("p"),
         "words": list(stcg.words),
         "word_effect": data["word_effect"].values.mean(0).tolist(),
+        "word_link": links.sum(1).tolist(),
+        "word_entropy": [e if there else None for e, there in zip(entropy(links).tolist(), links.any(1), strict=True)],
         "regions": list(stcg.regions),
         "region_effect": data["region_effect"].values.mean(0).tolist(),
+        "seed_faithfulness": _agreement(data) if data.attrs["estimator"] in BY_ATTENTION else None,
         "visual_reliance": listed("visual_reliance"),
         "entropy": listed("entropy"),
         "order_p": float(data.attrs["order_p"]),
@@ -94,6 +113,16 @@ def row_of_stcg(stcg: STCG, record: Record) -> Row:
     for i, name in enumerate(data["perturbation"].values.tolist()):
         row |= {f"{key}_{name}": data[key].values[i].item() for key in _PERTURBATION}
     return row
+
+
+def _agreement(data: xr.Dataset) -> float | None:
+    """Of links from steps with effects; none where it is not defined."""
+    links, effects = (
+        np.concatenate([data[word].values, data[region].values], axis=1)
+        for word, region in (("step_word", "step_region"), ("word_effect", "region_effect"))
+    )
+    found = seed_faithfulness(links, effects)
+    return None if np.isnan(found) else found
 
 
 def picture_digest(image: np.ndarray) -> str:

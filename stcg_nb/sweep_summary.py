@@ -10,7 +10,6 @@ import re
 from collections.abc import Mapping, Sequence
 from os import PathLike
 
-import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
@@ -23,6 +22,10 @@ from stcg_nb.sweep_rows import VERDICTS
 
 ALL = "all"
 MEASURES = {"delta_w": "ΔW", "delta_w_js": "ΔW, Jensen–Shannon", "delta_p": "|Δp|", "flipped": "answers changed"}
+WORDS = {
+    "word_effect": "lost without a word (nats)", "word_link": "link with the picture",
+    "word_entropy": "spread over regions (nats)",
+}  # fmt: skip
 MEAN = ["mean", "low", "high", "n"]
 
 
@@ -38,9 +41,12 @@ def explained_rows(folder: str | PathLike[str]) -> pd.DataFrame:
 
 def accuracy(rows: pd.DataFrame) -> pd.DataFrame:
     """Accuracy over all questions and for each kind; empty where no answers are known."""
-    known = rows[rows["accuracy"].notna()]
-    groups = [(ALL, known), *((str(kind), group) for kind, group in known.groupby("kind", sort=True) if kind)]
-    return _table({name: _mean(group, group["accuracy"]) for name, group in groups if len(group)})
+    return _by_kind(rows, "accuracy")
+
+
+def faithfulness(rows: pd.DataFrame) -> pd.DataFrame:
+    """Correlation of links with effects, likewise; empty if the estimator was causal, whose links are effects."""
+    return _by_kind(rows, "seed_faithfulness")
 
 
 def perturbations(rows: pd.DataFrame, names: Sequence[str]) -> dict[str, pd.DataFrame]:
@@ -60,14 +66,23 @@ def colour(rows: pd.DataFrame, names: Sequence[str]) -> dict[str, pd.DataFrame]:
     }
 
 
-def words(rows: pd.DataFrame) -> pd.DataFrame:
-    """What the answer loses without a content word, and without a function word: nats, mean over each question's words."""
-    means: dict[str, list[float]] = {"content": [], "function": []}
-    for texts, effects in zip(rows["words"], rows["word_effect"], strict=True):
-        content = np.array([is_content(word) for word in texts], dtype=bool)
-        for label, chosen in (("content", content), ("function", ~content)):
-            means[label].append(float(np.mean(np.asarray(effects)[chosen])) if chosen.any() else np.nan)
-    return _table({label: _mean(rows, pd.Series(values, dtype=float)) for label, values in means.items()})
+def words(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """For each of `WORDS` a row for content words and one for function words; a question counts as the mean of its words."""
+    return {
+        label: _table(
+            {kind: _mean(rows, _word_means(rows, key, kind == "content")) for kind in ("content", "function")}
+        )
+        for key, label in WORDS.items()
+    }
+
+
+def _word_means(rows: pd.DataFrame, key: str, content: bool) -> pd.Series:
+    """The mean over the words of a class, ``[question]``; NaN for a question without any."""
+    means = []
+    for texts, values in zip(rows["words"], rows[key], strict=True):
+        chosen = pd.Series(values, dtype=float)[[is_content(word) == content for word in texts]]
+        means.append(chosen.mean())  # of those that are there
+    return pd.Series(means, dtype=float)
 
 
 def steps(rows: pd.DataFrame) -> pd.DataFrame:
@@ -127,6 +142,12 @@ def headline(folder: str | PathLike[str]) -> str:
         f"{manifest['model']} ({manifest['model_revision'][:12]}) on {manifest['dataset']}, estimator {manifest['estimator']}: "
         f"{len(rows):,} of {manifest['questions']:,} questions done, {skipped:,} of them skipped.{synthetic}"
     )
+
+
+def _by_kind(rows: pd.DataFrame, column: str) -> pd.DataFrame:
+    known = rows[rows[column].notna()]
+    groups = [(ALL, known), *((str(kind), group) for kind, group in known.groupby("kind", sort=True) if kind)]
+    return _table({name: _mean(group, group[column].astype(float)) for name, group in groups if len(group)})
 
 
 def _mean(rows: pd.DataFrame, values: pd.Series) -> dict[str, float | int]:

@@ -218,6 +218,22 @@ def test_the_fingerprint_follows_the_records(tmp_path: Path):
     assert load_dataset(path).fingerprint not in prints
 
 
+@pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.dictionary(pa.int32(), pa.string())], ids=str)
+def test_paths_in_parquet_as_any_kind_of_text(tmp_path: Path, kind: pa.DataType):
+    """pandas writes large strings and categories."""
+    Image.fromarray(picture(7)).save(tmp_path / "a.png")
+    text = pa.array(["a.png", "gone.png"]).cast(kind)
+    pq.write_table(pa.table({"image": text, "question": pa.array(["a?", "b?"]).cast(kind)}), tmp_path / "t.parquet")
+    there, gone = load_dataset(tmp_path / "t.parquet")
+    assert there.read()[0, 0, 0] == 7 and (there.image, there.question) == ("a.png", "a?")
+    with pytest.raises(InputError, match="no image at"):
+        gone.read()
+    pq.write_table(pa.table({"image": [1], "question": ["a?"]}), tmp_path / "u.parquet")
+    (numbered,) = load_dataset(tmp_path / "u.parquet")
+    with pytest.raises(InputError, match="no path in the column 'image'"):
+        numbered.read()
+
+
 def test_bad_rows_become_records_with_a_problem(tmp_path: Path):
     path = tmp_path / "t.jsonl"
     lines = [
@@ -246,6 +262,7 @@ REFUSED = {
     "w.csv": ("image,question\n", "holds no questions"),
     "x.csv": ("id,image,question\n1,a,b\n1,a,c\n", "id '1' twice, as its questions 1 and 2"),
     "y.txt": ("", "is no dataset; valid are scenes"),
+    "s.csv": ("image,question,question\na,b,c\n", "two columns of one name"),
     "z.csv": ('image,question\n"a,b\n', "cannot be read"),
 }
 

@@ -26,8 +26,8 @@ from stcg_nb.datasets import Record
 from stcg_nb.errors import InputError
 from stcg_nb.models.mock import Mock
 from stcg_nb.sweep import PROMPTS, How, Local, SweepError, prepared, sweep
-from stcg_nb.sweep_folder import BATCH, Done, read_manifest, read_rows, write_whole
-from stcg_nb.sweep_rows import VERDICTS
+from stcg_nb.sweep_folder import BATCH, Done, SweepFolder, read_manifest, read_rows, write_whole
+from stcg_nb.sweep_rows import VERDICTS, schema
 
 N = 19  # three batches, the last one not full
 FAST = How(regions="grid:2x2", perturbations=("color_shift",), estimator="attention")
@@ -117,6 +117,7 @@ def test_the_causal_estimator_has_verdicts_and_no_answers_no_accuracy(table: Pat
         assert row["accuracy"] is None
         stcg = STCG.load(tmp_path / "out" / row["artefact"])
         said = [v for k in ("word_verdict", "region_verdict", "link_verdict") for v in stcg.data[k].values.flat]
+        assert row["seed_faithfulness"] is None
         assert row["confirmed"] + row["hidden"] + row["spurious"] == sum(v in VERDICTS for v in said)
 
 
@@ -207,6 +208,22 @@ def test_a_sweep_that_is_done_asks_nothing_again_but_what_was_skipped(
     assert contents(whole) == before
 
 
+def test_half_characters_are_a_problem_of_their_record_alone(table: Path, tmp_path: Path):
+    """JSON can spell half a character, which no Parquet file holds."""
+    half = "\ud83d"
+    lines = [
+        {"question": f"what is {half}?"}, {"question": "what?", "answers": [half, "b"]}, {"question": "what?", "image": f"{half}.png"},
+        {"question": 3, "id": half}, {"question": "what?"},
+    ]  # fmt: skip
+    path = table.parent / "half.jsonl"
+    path.write_text("".join(json.dumps({"image": "0.png", **line}) + "\n" for line in lines))
+    said: list[str] = []
+    assert sweep(path, tmp_path, "mock", FAST, report=said.append).skipped == len(said) == 3
+    rows = read_rows(tmp_path).to_pylist()
+    assert [row["error"] is None for row in rows] == [False, True, False, False, True]
+    assert rows[0]["question"] == "what is \\ud83d?" and rows[1]["answers"] == ["\\ud83d", "b"]
+
+
 def test_a_picture_that_is_there_at_last_is_explained(table: Path, tmp_path: Path):
     path = tmp_path / "t.csv"
     path.write_text("image,question\na.png,what?\nb.png,what?\n")
@@ -288,7 +305,8 @@ def test_what_is_damaged_is_found_and_mended(whole: Path, table: Path, tmp_path:
     part.write_bytes(part.read_bytes()[:200])
     (tmp_path / "explanations/000/000017.npz").unlink()
     (tmp_path / "rows.parquet").write_bytes(b"")
-    (tmp_path / "parts/000002.parquet.partial").write_bytes(b"cut off")
+    for name in ("parts/000002.parquet", "explanations/000/000003.npz", "rows.parquet", "manifest.json"):
+        (tmp_path / f"{name}.partial").write_bytes(b"cut off")
     said: list[str] = []
     asked = counting(monkeypatch)
     sweep(table, tmp_path, "mock", FAST, report=said.append)
@@ -297,6 +315,27 @@ def test_what_is_damaged_is_found_and_mended(whole: Path, table: Path, tmp_path:
         "explanations/000/000002.npz", "000001.parquet", "explanations/000/000017.npz",
     ]  # fmt: skip
     assert contents(tmp_path) == good
+
+
+def test_a_flipped_bit_in_a_part_is_found_or_changes_nothing(whole: Path, tmp_path: Path):
+    """What is not found is in what nobody reads, such as statistics."""
+    good = whole / "parts/000001.parquet"
+    rows = pq.read_table(good).to_pylist()
+    begun = {k: v for k, v in read_manifest(whole).items() if k not in ("format", "batch")}
+    rng = random.Random(0)
+    found = 0
+    (tmp_path / "parts").mkdir()
+    (tmp_path / "manifest.json").write_bytes((whole / "manifest.json").read_bytes())
+    with SweepFolder(tmp_path, begun, N, schema(FAST.perturbations)) as folder:
+        for _ in range(150):
+            data = bytearray(good.read_bytes())
+            data[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
+            (tmp_path / "parts/000001.parquet").write_bytes(data)
+            if any("000001.parquet is damaged" in sentence for sentence in folder.todo()[1]):
+                found += 1
+            else:
+                assert pq.read_table(tmp_path / "parts/000001.parquet").to_pylist() == rows
+    assert found > 75
 
 
 def test_a_part_of_another_sweep_and_a_damaged_manifest(whole: Path, table: Path, tmp_path: Path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,11 +12,14 @@ import psutil
 import pytest
 from PIL import Image
 
+import stcg_nb.sweep as module
 from stcg_nb.errors import InputError
-from stcg_nb.sweep import How, SweepError, sweep
+from stcg_nb.models import Model
+from stcg_nb.sweep import How, SweepError, prepared, sweep
 from stcg_nb.sweep_folder import BATCH, Done, SweepFolder
 
 ray = pytest.importorskip("ray", reason="Ray is not installed (the extra 'ray')")
+from stcg_nb.sweep_ray import OnRay  # noqa: E402
 
 N = 5 * BATCH - 3
 FAST = How(regions="grid:2x2", perturbations=(), estimator="attention")
@@ -106,6 +110,26 @@ def test_it_goes_on_with_what_a_single_process_has_begun(
             sweep(table, tmp_path, "mock", FAST, report=lambda _: None)
     sweep(table, tmp_path, "mock", FAST, workers=1, report=lambda _: None)
     assert contents(tmp_path) == contents(alone)
+
+
+def test_no_model_lies_beside_those_of_the_workers(table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A small GPU has room for one."""
+    loaded: list[weakref.ref] = []
+
+    def noted(model: str | None, how: How) -> Model:
+        vlm = prepared(model, how)
+        loaded.append(weakref.ref(vlm))
+        return vlm
+
+    def within(*_: object) -> Iterator[Done]:
+        assert [model() for model in loaded] == [None]
+        raise KeyboardInterrupt
+        yield
+
+    monkeypatch.setattr(module, "prepared", noted)
+    monkeypatch.setattr(OnRay, "__call__", within)
+    with pytest.raises(KeyboardInterrupt):
+        sweep(table, tmp_path, "tiny", FAST, workers=1)
 
 
 def test_more_workers_than_there_is_room_for(tmp_path: Path, table: Path):

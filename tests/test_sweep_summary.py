@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from stcg_nb import STCG
 from stcg_nb import sweep_summary as summary
 from stcg_nb.sweep import How, sweep
 
@@ -61,13 +62,37 @@ def test_perturbations_and_colour(rows: pd.DataFrame):
     assert both.to_list() == pytest.approx(tables["|Δp|"]["mean"].to_list())
 
 
-def test_words_and_steps(rows: pd.DataFrame):
+def test_words_and_steps(rows: pd.DataFrame, folder: Path):
     row = rows.iloc[0]
-    by_hand = np.mean([e for w, e in zip(row["words"], row["word_effect"], strict=True) if w in ("color", "car")])
-    assert summary.words(rows.iloc[:1]).loc["content", "mean"] == pytest.approx(by_hand)
+    tables = summary.words(rows.iloc[:1])
+    stcg = STCG.load(folder / row["artefact"])
+    content = [row["words"].tolist().index(w) for w in ("color", "car")]
+    links = stcg.data["word_region"].values[content]
+    share = links / links.sum(1, keepdims=True)
+    by_hand = {
+        "lost without a word (nats)": stcg.data["word_effect"].values.mean(0)[content].mean(),
+        "link with the picture": links.sum(1).mean(),
+        "spread over regions (nats)": -(share * np.log(share)).sum(1).mean(),
+    }
+    assert {label: table.loc["content", "mean"] for label, table in tables.items()} == pytest.approx(by_hand)
+    articles = rows.assign(words=[["the"]] * 8, **{key: [[1.0]] * 8 for key in summary.WORDS})
+    assert [table["n"].tolist() for table in summary.words(articles).values()] == [[0, 8]] * 3
     steps = summary.steps(rows)
     assert list(steps.index) == ["token 1", "token 2", "token 3"]
     assert steps.loc["token 2", "mean"] == pytest.approx(np.mean([v[1] for v in rows["visual_reliance"]]))
+
+
+def test_faithfulness_is_the_correlation_of_links_with_effects(rows: pd.DataFrame, folder: Path):
+    data = STCG.load(folder / rows.iloc[0]["artefact"]).data
+    links, effects = (np.hstack([data[f"{a}"].values, data[f"{b}"].values]) for a, b in (
+        ("step_word", "step_region"), ("word_effect", "region_effect")
+    ))  # fmt: skip
+    by_hand = np.mean([np.corrcoef(a, b)[0, 1] for a, b in zip(links, effects, strict=True)])
+    assert rows.iloc[0]["seed_faithfulness"] == pytest.approx(by_hand)
+    table = summary.faithfulness(rows)
+    assert list(table.index) == ["all", "<b>&count", "color"]
+    assert table.loc["all", "mean"] == pytest.approx(rows["seed_faithfulness"].mean())
+    assert summary.faithfulness(rows.assign(seed_faithfulness=None)).empty
 
 
 def test_verdicts(rows: pd.DataFrame):

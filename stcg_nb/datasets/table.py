@@ -152,7 +152,10 @@ def _answers(row: Mapping[str, Any]) -> tuple[str, ...] | None:
 def _csv(file: Path) -> Iterator[Mapping[str, Any] | str]:
     with file.open(encoding="utf-8-sig", newline="") as lines:
         reader = csv.DictReader(lines, strict=True)
-        _check_columns(reader.fieldnames or (), file)
+        columns = reader.fieldnames or ()
+        _check_columns(columns, file)
+        if len(set(columns)) < len(columns):
+            raise InputError(f"{file.name!r} has two columns of one name ({', '.join(columns)}); make them differ.")
         for row in reader:
             if None in row or None in row.values():
                 yield f"The row that ends in line {reader.line_num} of {file.name!r} has not as many cells as there are columns."
@@ -207,12 +210,18 @@ def _chosen_cells(
         within = chosen[(chosen >= start) & (chosen < start + rows)] - start
         if within.size:
             schema = _schema(file)
-            in_cell = not pa.types.is_string(schema.field("image").type)
+            in_cell = _holds_pictures(schema.field("image").type)
             light = [name for name in schema.names if not (in_cell and name == "image")]
             table = _group(file, group, light).take(pa.array(within))
             for place, row in zip(within.tolist(), table.to_pylist(), strict=True):
                 yield start + place, row, CellPicture(file, group, place) if in_cell else None
         start += rows
+
+
+def _holds_pictures(kind: pa.DataType) -> bool:
+    """Whether a column holds pictures' bytes; else it holds paths, as whatever kind of text."""
+    bare = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_binary_view)
+    return pa.types.is_struct(kind) or any(is_kind(kind) for is_kind in bare)
 
 
 def _schema(file: Path) -> pa.Schema:
