@@ -78,6 +78,21 @@ def test_words_and_time():
     assert (list(joining.x), list(joining.y)) == ([1, 4], [1, 1])
 
 
+def test_faithful_and_stable():
+    """Attention and the causal graph at their own means, the same questions for both."""
+    means = {
+        "lds_attention": 0.4, "lds_graph": 0.9, "attention_seed_faithfulness": 0.3, "seed_faithfulness": 1.0,
+        "attention_jaccard_noise": 0.7, "jaccard_noise": 0.8,
+    }  # fmt: skip
+    wiggle = np.tile([-0.01, 0.01], 10)
+    rows = pd.DataFrame({"scene": np.arange(20), **{k: v + wiggle for k, v in means.items()}})
+    figure = figures.faithful_and_stable(rows)
+    causal, attention = ([t.x[0] for t in figure.data if t.name == name] for name in ("causal graph", "attention"))
+    assert np.allclose(causal, [0.8, 1.0, 0.9]) and np.allclose(attention, [0.7, 0.3, 0.4])
+    assert [t.split("<br>")[0] for t in figure.layout.yaxis.ticktext] == ["stability", "leave-one-out", "predicts masks"]
+    assert "n = 20" in notes(figure)
+
+
 def test_verdicts():
     made = [
         Finding(key, (Comparison("x", effect, effect - 0.1, effect + 0.1, p, 50),), p, {})
