@@ -34,6 +34,7 @@ seed: int = 0  # of the small sweep
 run_dir: Optional[str] = None  # a folder for the tables; None: nothing is saved
 
 # %%
+import re
 import sys
 import tempfile
 from pathlib import Path
@@ -93,16 +94,29 @@ if names:
 # %% [markdown]
 # ## Which words, and when
 #
-# What the answer loses, in log-odds, without a content word ("color", "car") or a function word ("what", "the"), and what each
-# of its tokens loses without the picture.
+# What the answer loses, in log-odds, without a content word ("color", "car") or a function word ("what", "the"); how strongly such
+# words are linked with the picture, and over how many regions their links spread; and what each of the answer's tokens loses
+# without the picture.
 
 # %%
-tables |= {"words": summary.words(rows), "steps": summary.steps(rows)}
-summary.dots({"lost without a word of this class (nats)": tables["words"]}, synthetic).show(config=CONFIG)
+tables |= summary.words(rows)
+summary.dots(summary.words(rows), synthetic).show(config=CONFIG)
 
 # %%
+tables["steps"] = summary.steps(rows)
 if len(tables["steps"]):
     summary.dots({"lost without the picture (nats)": tables["steps"]}, synthetic).show(config=CONFIG)
+
+# %% [markdown]
+# ## Do links tell what the answer rests on?
+#
+# The correlation of links from the answer's tokens with what each token really loses without that word or region: 1 if attention told
+# all, 0 if it told nothing. The causal estimator's links are those losses, so there is nothing to compare.
+
+# %%
+tables["faithfulness"] = summary.faithfulness(rows)
+if len(tables["faithfulness"]):
+    summary.dots({"links against effects (correlation)": tables["faithfulness"]}, synthetic).show(config=CONFIG)
 
 # %% [markdown]
 # ## Verdicts
@@ -131,4 +145,4 @@ graph_figure(STCG.load(folder / least["artefact"])).show(config=CONFIG)
 # %%
 if run_dir is not None:
     for name, table in tables.items():
-        table.to_csv(Path(run_dir) / f"{name.replace('|', '').replace(',', '').replace(' ', '_')}.csv")
+        table.to_csv(Path(run_dir) / f"{re.sub(r'[^a-zA-ZΔ]+', '_', name).strip('_')}.csv")
