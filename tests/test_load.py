@@ -123,8 +123,29 @@ def test_an_empty_folder(tmp_path):
 
 def test_weights_in_pickle_are_refused(folder):
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
-    with pytest.raises(ModelError, match="could not be loaded"):
+    with pytest.raises(
+        ModelError, match=r"as pickle \(pytorch_model.bin\), which can run code when read; save them as safetensors"
+    ):
         load_model(str(folder))
+
+
+@pytest.mark.parametrize("kind", ["blip-2", "mine"])
+def test_code_of_a_checkpoints_own_is_never_run(folder, kind):
+    config = json.loads((folder / "config.json").read_text())
+    tokenizer = json.loads((folder / "tokenizer_config.json").read_text())
+    config |= {"model_type": kind, "auto_map": {"AutoConfig": "own.Config", "AutoModel": "own.Model"}}
+    tokenizer["auto_map"] = {"AutoTokenizer": ["own.Tokenizer", None]}
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "tokenizer_config.json").write_text(json.dumps(tokenizer))
+    (folder / "own.py").write_text(f"open({str(folder / 'ran')!r}, 'w')\nraise SystemExit\n")
+    if kind == "blip-2":
+        assert load_model(str(folder)).prompt("what is this?").words
+    else:
+        with pytest.raises(
+            ModelError, match=r"is a mine model; these are known: .* code of its own, which is never run"
+        ):
+            load_model(str(folder))
+    assert not (folder / "ran").exists()
 
 
 def test_truncated_weights(folder):

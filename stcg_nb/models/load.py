@@ -35,7 +35,7 @@ from stcg_nb.settings import Settings
 NEEDED = "5.15"
 SMALL = 10**9  # bytes of weights that load in a second or so
 # Checkpoints that other projects name but the hub does not have, and what it has.
-NOT_THERE = ("Salesforce/blip2-flan-t5-base", "Salesforce/blip2-flan-t5-large")
+NOT_THERE = ("salesforce/blip2-flan-t5-base", "salesforce/blip2-flan-t5-large")
 THERE = (
     "Salesforce/blip2-flan-t5-xl", "Salesforce/blip2-flan-t5-xxl", "Salesforce/blip2-opt-2.7b", "Salesforce/blip2-opt-6.7b",
     "Salesforce/instructblip-flan-t5-xl", "Salesforce/instructblip-vicuna-7b", "llava-hf/llava-1.5-7b-hf",
@@ -85,7 +85,7 @@ def load_model(
         return _load(str(files("stcg_nb") / "data" / "tiny"), "tiny", settings, device_map)
     if name.strip() and os.path.isdir(name):
         return _load(name, Path(name).resolve().name, settings, device_map)
-    if name in NOT_THERE:
+    if name.lower() in NOT_THERE:
         raise ModelError(
             f"There is no {name} on the hub, though it is often named. There are {', '.join(THERE)}. {HELP}"
         )
@@ -107,8 +107,16 @@ def _load(source: str, label: str, settings: Settings, device_map: DeviceMap | N
     origin: dict[str, Any] = {} if here else {"revision": settings.revision or "main"}
     try:
         with _quiet_if_small(source):
+            said, _ = transformers.PretrainedConfig.get_config_dict(source, **origin)
+            if said.get("model_type", "blip-2") not in FAMILIES:  # a config without it is refused below
+                raise _unknown(said["model_type"], label, own_code="auto_map" in said)
             config = transformers.AutoConfig.from_pretrained(source, trust_remote_code=False, **origin)
             family = _family(config, label)
+            if pickles := _pickles(source):
+                raise ModelError(
+                    f"{label} holds its weights as pickle ({pickles[0]}), which can run code when read; save them as safetensors: "
+                    f"model.save_pretrained(folder) of transformers does. {HELP}"
+                )
             kind = getattr(transformers, family.network)
             if not _small(source):
                 with torch.device("meta"):
@@ -147,13 +155,23 @@ def _load(source: str, label: str, settings: Settings, device_map: DeviceMap | N
 
 def _family(config: transformers.PretrainedConfig, label: str) -> Family:
     """Of which family a checkpoint is."""
-    family = FAMILIES.get(config.model_type)
-    inner = getattr(getattr(config, "text_config", None), "model_type", None)
-    if family is None or inner not in family.languages:
-        kind = config.model_type + (f" with {inner}" if inner else "")
-        known = ", ".join(f"{name} with {' or '.join(f.languages)}" for name, f in FAMILIES.items())
-        raise ModelError(f"{label} is a {kind} model; these are known: {known}. {HELP}")
+    family, inner = FAMILIES[config.model_type], config.text_config.model_type
+    if inner not in family.languages:
+        raise _unknown(f"{config.model_type} with {inner}", label)
     return family
+
+
+def _unknown(kind: str, label: str, *, own_code: bool = False) -> ModelError:
+    known = ", ".join(f"{name} with {' or '.join(f.languages)}" for name, f in FAMILIES.items())
+    code = " It brings code of its own, which is never run." if own_code else ""
+    return ModelError(f"{label} is a {kind} model; these are known: {known}.{code} {HELP}")
+
+
+def _pickles(source: str) -> list[str]:
+    """The weights in pickle of a folder that has none in safetensors."""
+    if not os.path.isdir(source) or any(Path(source).glob("*.safetensors")):
+        return []
+    return sorted(p.name for ending in ("bin", "pt", "pth") for p in Path(source).glob(f"*.{ending}"))
 
 
 def _small(source: str) -> bool:
