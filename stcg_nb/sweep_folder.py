@@ -132,7 +132,8 @@ class SweepFolder:
     def todo(self) -> tuple[set[int], list[str]]:
         """The places of the questions that are not done, and a sentence for each thing that was damaged."""
         for cut_off in self.folder.rglob(f"*{_PARTIAL}"):
-            cut_off.unlink()
+            with suppress(OSError):  # it is in nobody's way
+                cut_off.unlink()
         todo: set[int] = set()
         damages = []
         for batch in range(-(-self.size // BATCH)):

@@ -3,7 +3,8 @@
 1. Records are light, so this process sends them out in batches; a worker reads the pictures itself. On several machines the
    pictures must be where all of them see them.
 2. A worker loads the model once, and gives back rows and the STCGs' bytes. This process alone writes, so folder and manifest
-   are those of a sweep without Ray.
+   are those of a sweep without Ray. It has loaded the model too, to write down which one it is, and lets go of it before the
+   workers start.
 3. If a worker dies, Ray starts another one and gives it the batch again. If this process dies, starting the sweep again goes
    on: each worker's batch is lost, at most.
 

@@ -91,6 +91,7 @@ def row_of_stcg(stcg: STCG, record: Record) -> Row:
 
     verdicts = [str(v) for key in ("word_verdict", "region_verdict", "link_verdict") for v in data[key].values.flat]
     judged, links = any(verdicts), data["word_region"].values
+    strength = links.sum(1).tolist()
     row: Row = {
         "image_sha256": picture_digest(stcg.image),
         "answer": stcg.answer,
@@ -100,8 +101,8 @@ def row_of_stcg(stcg: STCG, record: Record) -> Row:
         "p": listed("p"),
         "words": list(stcg.words),
         "word_effect": data["word_effect"].values.mean(0).tolist(),
-        "word_link": links.sum(1).tolist(),
-        "word_entropy": [e if there else None for e, there in zip(entropy(links).tolist(), links.any(1), strict=True)],
+        "word_link": strength,
+        "word_entropy": [e if s else None for e, s in zip(entropy(links).tolist(), strength, strict=True)],
         "regions": list(stcg.regions),
         "region_effect": data["region_effect"].values.mean(0).tolist(),
         "seed_faithfulness": _agreement(data) if data.attrs["estimator"] in BY_ATTENTION else None,
