@@ -26,7 +26,7 @@ PROMPT = "Question: {} Answer:"
 FUNCTION_WORDS = {"the", "a", "an", "in", "picture", "image", "do", "you", "me", "of", "to", "is", "does", "are"}
 # Many objects, and describing three or four of them in order, are the hardest to learn; left to chance both are rarer.
 OBJECTS, OBJECT_SHARES = (2, 3, 4, 5), (0.1, 0.2, 0.3, 0.4)
-IN_COLUMNS, FOUR_IN_COLUMNS = 0.5, 0.8
+IN_COLUMNS, FOUR_IN_COLUMNS = 0.8, 0.9
 ANCHOR_ROWS, ANCHOR_COLUMNS = 4, 8
 COLOR_IDS = {name: i for i, name in enumerate(COLORS)}
 SHAPE_IDS = {name: i for i, name in enumerate(SHAPES)}
