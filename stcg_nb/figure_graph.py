@@ -119,9 +119,9 @@ def _add_links(figure: go.Figure, shown: Shown, places: dict[str, tuple[float, f
                 xs += [*np.round(x, 4).tolist(), None]
                 ys += [*np.round(y, 4).tolist(), None]
             said = f" ({edge.verdict})" if edge.verdict else ""
-            middle = (round(float(v), 4) for v in middle_of(edge, places))
+            across, down = (round(float(v), 4) for v in middle_of(edge, places))
             dot = "rgba(0,0,0,0)" if edge.third is None or dim else style(edge, causal)[1]
-            middles.append((*middle, f"{' → '.join(players(edge))}: {edge.weight:+.3g}{said}", dot))
+            middles.append((across, down, f"{' → '.join(players(edge))}: {edge.weight:+.3g}{said}", dot))
     named: set[str] = set()
     for (dim, name, color, dash, size), (xs, ys) in sorted(groups.items(), key=lambda g: (not g[0][0], -g[0][4])):
         figure.add_scatter(
@@ -140,8 +140,8 @@ def _lines(edge: Edge, places: dict[str, tuple[float, float]]) -> Iterator[tuple
     if edge.third is not None:
         middle = middle_of(edge, places)
         for player in players(edge):
-            x, y = zip(middle, places[player], strict=True)
-            yield np.array(x), np.array(y)
+            ends = np.array([middle, places[player]])
+            yield ends[:, 0], ends[:, 1]
         return
     u = np.linspace(0, 1, 13)
     weights = [(1 - u) ** 3, 3 * (1 - u) ** 2 * u, 3 * (1 - u) * u**2, u**3]

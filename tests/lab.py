@@ -57,6 +57,12 @@ class Lab:
         wait_for(lambda: any(self._ready(s, name) for s in self._ask("/api/sessions")), "the kernel")
         return tab
 
+    def download(self, path: str) -> bytes:
+        """A file of the notebooks' folder, as the server gives it."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/files/{path}?token={TOKEN}", timeout=30) as answer:
+            content: bytes = answer.read()
+        return content
+
     def _ready(self, session: dict[str, Any], name: str) -> bool:
         kernel = session.get("kernel") or {}
         return session["path"] == name and kernel.get("execution_state") == "idle" and kernel.get("connections", 0) > 0

@@ -89,7 +89,11 @@ def test_faithful_and_stable():
     figure = figures.faithful_and_stable(rows)
     causal, attention = ([t.x[0] for t in figure.data if t.name == name] for name in ("causal graph", "attention"))
     assert np.allclose(causal, [0.8, 1.0, 0.9]) and np.allclose(attention, [0.7, 0.3, 0.4])
-    assert [t.split("<br>")[0] for t in figure.layout.yaxis.ticktext] == ["stability", "leave-one-out", "predicts masks"]
+    assert [t.split("<br>")[0] for t in figure.layout.yaxis.ticktext] == [
+        "stability",
+        "leave-one-out",
+        "predicts masks",
+    ]
     assert "n = 20" in notes(figure)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from pathlib import Path
@@ -10,6 +11,7 @@ import nbformat
 import numpy as np
 import pytest
 from lab import BROWSER, run_all, running
+from PIL import Image
 
 from stcg_nb.perturb import DEFAULT
 from stcg_nb.widgets.state import State
@@ -33,7 +35,7 @@ class Page:
 
     def __init__(self, lab, name: str) -> None:
         self.complaints: list[str] = []
-        self.folder = lab.folder
+        self.lab, self.folder = lab, lab.folder
         self.tab = lab.open(name)
         self.tab.on("console", lambda m: self.complaints.append(m.text) if m.type == "error" else None)
         self.tab.on("pageerror", lambda error: self.complaints.append(str(error)))
@@ -160,7 +162,7 @@ def test_a_link_is_cut_and_the_answer_changes_at_once(page):
     page.redrawn(lambda: links.select_option(index=place))
     page.redrawn(lambda: page.explorer.get_by_role("button", name="Cut link").click())
     page.explorer.get_by_text("p after").wait_for()
-    assert page.canvas.get_by_text("✂").count() == 1
+    assert page.canvas.get_by_text("✂", exact=True).count() == 1 and page.canvas.get_by_text("✂ cut").count() == 1
     page.redrawn(lambda: page.explorer.get_by_role("button", name="Restore all").click())
     assert page.canvas.get_by_text("✂").count() == 0
 
@@ -201,12 +203,15 @@ def test_a_long_run_is_cancelled_and_the_notebook_stays_usable(page):
 
 def test_files_are_exported_and_code_is_copied(page):
     panel = page.panel("6 · Save and reproduce")
-    for label in ("PNG",):
-        panel.get_by_label(label).uncheck()  # drawn by another browser, which is tested elsewhere
     panel.get_by_role("button", name="Save").click()
     panel.get_by_text("graph.graphml").wait_for()
     folder = page.folder / "stcg-results"
-    assert {p.name for p in folder.iterdir()} >= {"state.json", "graph.svg", "stcg.html", "graph.graphml", "stcg.json"}
+    names = {"state.json", "graph.png", "graph.svg", "stcg.html", "graph.graphml", "stcg.json"}
+    assert {p.name for p in folder.iterdir()} >= names
+    downloaded = page.lab.download("stcg-results/graph.png")
+    picture = np.asarray(Image.open(io.BytesIO(downloaded)).convert("RGB"))
+    assert picture.shape[1] == 1350 and 900 < picture.shape[0] < 2500 and 10_000 < len(downloaded) < 3_000_000
+    assert (picture == 255).all(-1).mean() > 0.2 and picture.std() > 20  # neither blank nor full
     state = State.from_json((folder / "state.json").read_text())
     assert (state.masks, state.regions) == (32, "slic:10")
     panel.get_by_role("button", name="Show code").click()
@@ -222,6 +227,37 @@ def test_files_are_exported_and_code_is_copied(page):
     assert json.loads((folder / "stcg.json").read_text())["answer"] == made["stcg"].answer
     # Pictures to a hair: the two were computed in batches of other sizes.
     assert re.sub(r"[-\d.]+", "", made["svg"]) == re.sub(r"[-\d.]+", "", (folder / "graph.svg").read_text())
+
+
+def test_a_picture_and_a_perturbed_one_are_compared(page):
+    panel = page.panel("5 · Compare")
+    panel.get_by_text("Nothing to compare yet").wait_for()
+    panel.locator(".widget-dropdown", has_text="Perturbed by").locator("select").select_option("gaussian_noise")
+    panel.get_by_role("button", name="Explain the perturbed picture").click()
+    panel.get_by_text("nodes matched").wait_for()
+    assert panel.locator(".stcg-canvas svg").count() == 3
+    panel.get_by_role("button", name="Show code").click()
+    panel.get_by_text("found = difference(first, second)").wait_for()
+
+
+def test_bad_input_is_a_sentence_and_the_panels_go_on(page):
+    picture, model = page.panel("2 · Picture and question"), page.panel("1 · Model")
+    picture.locator("select").first.select_option("a file")
+    with page.tab.expect_file_chooser() as chooser:
+        picture.get_by_role("button", name="Upload").click()
+    chooser.value.set_files({"name": "<b>no.png", "mimeType": "image/png", "buffer": b"no picture"})
+    picture.get_by_role("alert").get_by_text("'<b>no.png' is no image").wait_for()
+    picture.locator("select").first.select_option("the demo picture")
+    model.locator("select").first.select_option("A checkpoint …")
+    name = model.locator(".widget-text", has_text="Id or folder").locator("input")
+    name.fill(str(page.folder))
+    name.press("Enter")
+    model.get_by_role("button", name="Load").click()
+    model.get_by_role("alert").get_by_text("could not be loaded").wait_for()
+    model.locator("select").first.select_option("Embedded model (tiny)")
+    model.get_by_role("button", name="Load").click()
+    model.get_by_text("million parameters").wait_for()
+    page.explorer.get_by_text("The choices have changed").wait_for(state="hidden")  # as before
 
 
 def test_running_the_cells_again_shows_the_same_panels(page):

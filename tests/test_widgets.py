@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import io
 import re
 import shlex
@@ -20,6 +21,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 from sample import sample_dataset
+from small_blip2 import save_small
+from transformers import Blip2ForConditionalGeneration
+from transformers.core_model_loading import WeightRenaming
 
 from stcg_nb import widgets
 from stcg_nb.cli import read_value
@@ -33,7 +37,7 @@ from stcg_nb.sheet import LINKS, View
 from stcg_nb.widgets import session as session_module
 from stcg_nb.widgets.code import code, command, parameters
 from stcg_nb.widgets.details import details, link_choices
-from stcg_nb.widgets.panel import VIEW, table, text
+from stcg_nb.widgets.panel import VIEW, Busy, table, text
 from stcg_nb.widgets.panel_input import UPLOADS, keep_upload
 from stcg_nb.widgets.state import State
 from stcg_nb.widgets.worker import Worker, someone_watches
@@ -100,7 +104,8 @@ def test_a_state_comes_back_from_json_parameters_and_the_command_line(state):
     [
         ("{", "no saved state"), ("[1]", "JSON object"), ('{"colour": 1}', "no 'colour'"), ('{"step": "x"}', "step is 'x'"),
         ('{"masks": true}', "masks is True"), ('{"boxes": [[1, 2, 3]]}', "boxes"), ('{"cuts": "word"}', "list of texts"),
-        ('{"question": null}', "question is None"),
+        ('{"question": null}', "question is None"), ('{"estimator": "guess"}', "valid are attention"),
+        ('{"dtype": "float7"}', "float7"), ('{"links": "all"}', "valid are counterfactual"),
     ],
 )  # fmt: skip
 def test_a_bad_state_is_refused_in_a_sentence(content, said):
@@ -212,6 +217,15 @@ def test_files_are_saved_and_the_state_comes_back(session, tmp_path, monkeypatch
     assert session.state == before
     panel.load("nonsense")
     assert "no saved state" in panel.busy._note.value
+
+
+@pytest.mark.parametrize("image", ["scene:x", "photo:dog", "nowhere.png"])
+def test_a_state_of_a_picture_that_is_not_there_is_said(session, image):
+    entered, panel = widgets.input_panel(session), widgets.save_panel(session)
+    panel.load(session.state.but(image=image).to_json())
+    assert image.rpartition(":")[2] in entered.busy._note.value and "role='alert'" in entered.busy._note.value
+    session.choose(image="scene:4")
+    assert entered._seed.value == 4 and "<img" in entered._image.value
 
 
 def test_a_folder_that_cannot_be_made_is_said(session, tmp_path):
@@ -616,6 +630,60 @@ def test_a_long_explanation_is_cancelled_and_the_panel_stays_usable(monkeypatch)
             await asyncio.sleep(0.01)
         assert explorer.explanation is not None and not explorer.busy._note.value
         session.close()
+
+    asyncio.run(run())
+
+
+def test_a_checkpoint_that_is_loading_is_cancelled_and_nothing_of_it_stays(monkeypatch, tmp_path):
+    """The weights are read slowly here, as those of a large checkpoint are."""
+    monkeypatch.setattr("stcg_nb.widgets.worker.someone_watches", lambda: True)
+    monkeypatch.setattr("stcg_nb.widgets.someone_watches", lambda: True)
+    folder, read = save_small(tmp_path / "checkpoint"), []
+    convert = WeightRenaming.convert
+    monkeypatch.setattr(
+        WeightRenaming, "convert", lambda *a, **k: (read.append(1), time.sleep(0.01), convert(*a, **k))[2]
+    )
+    before = len(networks())
+
+    async def run() -> None:
+        session = widgets.start(**{**QUICK, "model": str(folder)})
+        panel = widgets.model_panel(session)
+        assert "not loaded yet" in panel._facts.value and not panel.busy.running  # a checkpoint waits for a click
+        panel._load.click()
+        while not panel.busy._bar.value:
+            await asyncio.sleep(0.01)
+        assert re.search(r"Loading: tensors, \d+ of \d\d\d", panel.busy._what.value)
+        panel.busy._cancel.click()
+        assert panel.busy._row.layout.display == "none" and "Stopped" in panel.busy._note.value
+        so_far = len(read)
+        panel._kind.value = "Mock (made-up numbers)"
+        panel._load.click()
+        while panel.busy.running:
+            await asyncio.sleep(0.01)
+        assert "SYNTHETIC" in panel._facts.value  # the thread was free for it
+        assert len(read) <= so_far + 30 and len(networks()) == before
+        session.close()
+
+    asyncio.run(run())
+
+
+def networks() -> list:
+    gc.collect()
+    return [o for o in gc.get_objects() if type(o) is Blip2ForConditionalGeneration]
+
+
+def test_work_that_waits_for_other_work_says_so(monkeypatch):
+    monkeypatch.setattr("stcg_nb.widgets.worker.someone_watches", lambda: True)
+
+    async def run() -> None:
+        worker, busy, done = Worker(), Busy(), []
+        worker.run("a", steps(1000, 0.005, done), Heard())
+        while not done:
+            await asyncio.sleep(0.005)
+        busy.start(lambda told: worker.run("b", steps(1), told), "Asking", lambda _: None)
+        busy._tick(busy._latest, "Asking")
+        assert "after what else is under way" in busy._what.value
+        worker.close()
 
     asyncio.run(run())
 

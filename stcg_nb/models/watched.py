@@ -49,13 +49,13 @@ def loading_told() -> Iterator[dict[str, Any]]:
     finally:
         transformers.utils.logging.set_tqdm_hook(before)
     if raised:
-        raise raised[0].with_traceback(None)  # its frames hold what was loaded so far
+        raise raised.pop()  # kept by nobody: its frames hold what was loaded so far
 
 
 def _bars(told: Watcher) -> type[Any]:
     """A make of bars that shows nothing and tells `told`: of bytes in megabytes, of all else in tensors."""
 
-    class Bar(tqdm):  # type: ignore[type-arg]
+    class Bar(tqdm):
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             kwargs.pop("name", None)
             self.of_bytes = kwargs.get("unit") == "B"

@@ -137,6 +137,7 @@ class InputPanel(Panel):
         state = self.session.state
         self._quiet = True
         try:
+            self.session.picture()  # of a picture that is not there no control can show which it is
             kind, _, rest = state.image.partition(":")
             if state.image == "demo":
                 self._kind.value = "the demo picture"

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, get_args
+from typing import Any
 
 import ipywidgets as w
 
 from stcg_nb.models.facts import facts
-from stcg_nb.settings import Settings
 from stcg_nb.widgets.panel import WIDE, Panel, size, table, text
 from stcg_nb.widgets.session import Session
+from stcg_nb.widgets.state import VALID
 
 NAMES = {"Embedded model (tiny)": "tiny", "Mock (made-up numbers)": "mock", "A checkpoint …": ""}
-DTYPES, QUANTISATIONS = (get_args(Settings.model_fields[name].annotation) for name in ("dtype", "quantisation"))
 
 
 class ModelPanel(Panel):
@@ -32,10 +31,10 @@ class ModelPanel(Panel):
             layout=w.Layout(width="230px"),
         )  # fmt: skip
         self._dtype = w.Dropdown(
-            options=DTYPES, description="Number format", style=WIDE, layout=w.Layout(width="240px")
+            options=VALID["dtype"], description="Number format", style=WIDE, layout=w.Layout(width="240px")
         )
         self._quantisation = w.Dropdown(
-            options=QUANTISATIONS, description="Quantisation", style=WIDE, layout=w.Layout(width="230px")
+            options=VALID["quantisation"], description="Quantisation", style=WIDE, layout=w.Layout(width="230px")
         )
         self._revision = w.Text(
             description="Revision",

@@ -9,18 +9,25 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any
+from typing import Any, get_args
 
 from stcg_nb import DEMO_QUESTION
 from stcg_nb.errors import InputError
+from stcg_nb.explain import ESTIMATORS
 from stcg_nb.perturb import DEFAULT
-from stcg_nb.sheet import View
+from stcg_nb.settings import Settings
+from stcg_nb.sheet import LINKS, View
 
 EXPLAINED = (
     "model", "device", "dtype", "quantisation", "revision", "image", "question", "estimator", "regions", "boxes",
     "perturbations", "strength", "seed", "masks", "absent",
 )  # fmt: skip
 """What an explanation depends on; the rest is but what is looked at."""
+
+VALID: dict[str, tuple[str, ...]] = {
+    "estimator": tuple(ESTIMATORS), "links": LINKS,
+    **{name: get_args(Settings.model_fields[name].annotation) for name in ("dtype", "quantisation")},
+}  # fmt: skip
 
 Box = tuple[int, int, int, int]
 
@@ -111,7 +118,7 @@ class State:
         """From plain values, lists for tuples; what is left out keeps its default.
 
         Raises:
-            InputError: For a name that does not exist, or a value of another type.
+            InputError: For a name that does not exist, a value of another type, or one that is no choice.
         """
         known = {f.name: str(f.type) for f in fields(cls)}
         for name, value in values.items():
@@ -119,6 +126,8 @@ class State:
                 raise InputError(f"A state has no {name!r}; valid are {', '.join(known)}.")
             if not _fits(value, known[name]):
                 raise InputError(f"{name} is {value!r}; it must be {_SAID[known[name]]}.")
+            if name in VALID and value not in VALID[name]:
+                raise InputError(f"{name} is {value!r}; valid are {', '.join(VALID[name])}.")
         return cls(**{name: _held(value, known[name]) for name, value in values.items()})
 
 

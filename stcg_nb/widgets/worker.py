@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import gc
 import logging
 import sys
 import threading
@@ -132,12 +133,14 @@ def _attempt(function: Callable[[], Any]) -> tuple[str, Any]:
     try:
         return "done", function()
     except Stopped:
-        return "stopped", None
+        pass
     except StcgError as error:
         return "failed", str(error)
     except Exception as error:  # noqa: BLE001 - whatever it is, the panel must say it and stay usable
         _log.exception("A job failed.")
         return "failed", f"Something went wrong ({type(error).__name__}: {error}); the log of the kernel says where."
+    gc.collect()  # what was made so far may be gigabytes, and hold itself
+    return "stopped", None
 
 
 def someone_watches() -> bool:
