@@ -20,7 +20,7 @@ from stcg_nb.superpixels import superpixels
 
 SLIC_SIDE = 512  # larger images are segmented at this size
 NUMBERS = (8, 12, 16, 24)  # of superpixels, tried in turn
-SAME = 7.0  # CIELAB units, root mean square, within which a region is of one colour
+SAME = 8.0  # CIELAB units, root mean square, within which a region is of one colour
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,7 +170,7 @@ def slic_regions(image: np.ndarray, n: int | None = None) -> Regions:
     Args:
         image: uint8 ``[height, width, 3]``.
         n: About how many, 2 to 1,024. Left out: as few of 8, 12, 16 or 24 as keep colours apart (root mean square distance
-            within regions at most 7 CIELAB units), 24 where none does. Every region more is a player more in a causal
+            within regions at most 8 CIELAB units), 24 where none does. Every region more is a player more in a causal
             graph, and the same number of forwards then says less about each.
 
     Raises:

@@ -1,12 +1,15 @@
 """Superpixels that follow objects: small SLIC superpixels, merged one pair at a time.
 
 SLIC (Achanta et al. 2012, doi 10.1109/TPAMI.2012.120) with few, large superpixels cuts through objects and misses small
-ones, since it starts from a grid. So the image is first cut into `FINE` times as many, which keep to edges; then the
-two neighbours whose union costs least are merged, until the wished number is left. The cost is Ward's (1963, doi
-10.1080/01621459.1963.10500845): the increase of SLIC's own objective, squared distance in colour (CIELAB) and place.
+ones, since it starts from a grid. So the image is first cut into some hundreds, which keep to edges; then the two neighbours
+whose union costs least are merged, until the wished number is left. The cost is Ward's (1963, doi
+10.1080/01621459.1963.10500845): the increase of SLIC's own objective, squared distance in colour (CIELAB) and place, and in
+one thing more, which keeps the parts of an object from going to the ground: how far a colour is from the image's median
+colour. It follows Achanta et al. 2009 (doi 10.1109/CVPR.2009.5206596), who find what is salient by the distance to the mean.
 
-Measured on 40 scenes of `stcg_nb.scenes` (136 objects, each against the union of regions that meets it best): mean
-intersection over union .97 with 24 regions and .96 with the ten that `regions.slic_regions` takes on average; none below .5.
+Measured on scenes of `stcg_nb.scenes`, each object against the union of regions that meets it best: mean intersection over
+union .975 with the 8.5 regions that `regions.slic_regions` takes on average (300 scenes, 1,053 objects, none below .79), and .976
+with 24 (80 scenes, 289 objects).
 """
 
 from __future__ import annotations
@@ -17,10 +20,14 @@ import cv2
 import numpy as np
 from skimage.segmentation import slic
 
-FINE = 12
+FINE = 300  # superpixels to merge, or twice as many as are wished
 COMPACTNESS = 30.0  # SLIC's weight of place; lower follows the grain of the background
 BLUR = 0.5  # of SLIC's input, in pixels
-PLACE = 6.0  # CIELAB units that weigh as much as the spacing of the wished regions
+PLACE = 4.0  # CIELAB units that weigh as much as the spacing of the wished regions
+CONTRAST, CONTRASTING = (
+    4.0,
+    25.0,
+)  # weight of the distance to the median colour, and from where on one is as far as another
 MIN_AREA = 4  # pixels that a small superpixel must have at least
 
 
@@ -42,7 +49,7 @@ def superpixels(image: np.ndarray, n: int) -> np.ndarray:
     """
     fine = slic(
         image,
-        n_segments=max(n, min(FINE * n, image.shape[0] * image.shape[1] // MIN_AREA)),
+        n_segments=max(n, min(max(FINE, 2 * n), image.shape[0] * image.shape[1] // MIN_AREA)),
         compactness=COMPACTNESS,
         sigma=BLUR,
         start_label=0,
@@ -56,10 +63,11 @@ def superpixels(image: np.ndarray, n: int) -> np.ndarray:
 
 
 def _features(image: np.ndarray, spacing: float) -> list[np.ndarray]:
-    """Colour and place of each pixel, five of ``[height, width]``, scaled so that Euclidean distance is the cost."""
+    """Colour, place and contrast of each pixel, six of ``[height, width]``, scaled so that Euclidean distance is the cost."""
     lab = cv2.cvtColor(image.astype(np.float32) / 255, cv2.COLOR_RGB2Lab)
     y, x = np.mgrid[: image.shape[0], : image.shape[1]] * (PLACE / spacing)
-    return [*np.moveaxis(lab, 2, 0), y, x]
+    contrast = np.linalg.norm(lab - np.median(lab, axis=(0, 1)), axis=2)
+    return [*np.moveaxis(lab, 2, 0), y, x, CONTRAST * np.minimum(contrast, CONTRASTING)]
 
 
 def _neighbours(labels: np.ndarray) -> list[set[int]]:

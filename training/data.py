@@ -27,11 +27,12 @@ FUNCTION_WORDS = {"the", "a", "an", "in", "picture", "image", "do", "you", "me",
 # Many objects, and describing three or four of them in order, are the hardest to learn; left to chance both are rarer.
 OBJECTS, OBJECT_SHARES = (2, 3, 4, 5), (0.1, 0.2, 0.3, 0.4)
 IN_COLUMNS, FOUR_IN_COLUMNS = 0.8, 0.9
+FEW_COLORS = 0.8  # of those, so many have two colours at most: repeated phrases are the hardest to count
 ANCHOR_ROWS, ANCHOR_COLUMNS = 4, 8
 COLOR_IDS = {name: i for i, name in enumerate(COLORS)}
 SHAPE_IDS = {name: i for i, name in enumerate(SHAPES)}
 IGNORE = -100
-WEIGHTS = {"caption": 8.0, "left": 2.0, "right": 2.0, "above": 2.0, "below": 2.0, "count": 3.0, "absent": 2.0}
+WEIGHTS = {"caption": 20.0, "left": 2.0, "right": 2.0, "above": 2.0, "below": 2.0, "count": 3.0, "absent": 2.0}
 """How much more often a kind of question that takes longer to learn is asked."""
 
 
@@ -108,7 +109,12 @@ def scene_example(seed: int, rng: np.random.Generator) -> Example:
     scene = make_scene(seed, size, int(rng.choice(OBJECTS, p=OBJECT_SHARES)))
     if rng.random() < IN_COLUMNS:
         count = 4 if rng.random() < FOUR_IN_COLUMNS else 3
-        while len(scene.objects) != count or not make_questions(scene, 0, ("caption",)):
+        most = 2 if rng.random() < FEW_COLORS else count
+        while (
+            len(scene.objects) != count
+            or len({o.color for o in scene.objects}) > most
+            or not make_questions(scene, 0, ("caption",))
+        ):
             scene = make_scene(int(rng.integers(10**12)), size, count)
     if rng.random() < 0.25:
         for _ in range(int(rng.integers(1, len(scene.objects)))):
