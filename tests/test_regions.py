@@ -185,6 +185,24 @@ def test_superpixels_follow_objects():
     assert np.mean([best_union(slic, m) for m in masks]) > np.mean([best_union(grid, m) for m in masks]) + 0.2
 
 
+def test_a_part_stays_with_its_object_rather_than_with_the_ground(monkeypatch):
+    """A light crown on a dark trunk, which is nearer to the ground in colour; too few regions to keep all three apart."""
+    rng = np.random.default_rng(0)
+    image = np.clip(rng.normal(140, 3, (128, 128, 3)), 0, 255).astype(np.uint8)
+    crown, trunk = np.zeros((2, 128, 128), bool)
+    crown[40:64, 50:80], trunk[64:84, 60:70] = True, True
+    image[crown] = 235
+    image[trunk] = 85
+
+    def together():
+        labels = superpixels(image, 2)
+        return labels[trunk][0] == labels[crown][0]
+
+    assert together()
+    monkeypatch.setattr("stcg_nb.superpixels.CONTRAST", 0.0)
+    assert not together()
+
+
 def slow_merge(area, means, neighbours, n):
     """Ward's rule with nothing kept: every pair of neighbours is weighed anew for each union."""
     area, means = area.copy(), means.copy()
