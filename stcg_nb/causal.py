@@ -40,7 +40,7 @@ from stcg_nb.game import Game
 from stcg_nb.sparse import RATES, fit_links, ranks, together
 from stcg_nb.surrogate import Surrogate
 
-MIN_MASKS = 32
+MIN_MASKS = 24
 EDGE_SHARE = 0.15
 PAIR_SHARE = 0.4
 SPREAD = (0.6, 0.3, 0.1)  # of the random masks at each of the rates
@@ -103,7 +103,7 @@ def find_causes(game: Game, n_masks: int = 256, seed: int = 0) -> Causes:
 
     Args:
         game: Image, question, answer, regions.
-        n_masks: Masks to try, each one forward pass; from 32 on. The more, the narrower the intervals.
+        n_masks: Masks to try, each one forward pass; from 24 on. The more, the narrower the intervals.
         seed: Of the random masks and the bootstrap.
 
     Raises:

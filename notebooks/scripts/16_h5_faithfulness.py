@@ -50,7 +50,7 @@ from typing import Optional
 model: Optional[str] = None  # "tiny", "mock", a hub id or a folder; None: STCG_MODEL and the other flags, else tiny
 n: int = 2  # questions, one a scene; from 2 on. The study's size is 220
 seed: int = 0  # of the scenes: another seed asks other questions
-masks: int = 32  # for each causal graph, from 32 on; the study takes 256
+masks: int = 32  # for each causal graph, from 24 on; the study takes 256
 card: Optional[str] = None  # a file that `stcg card` wrote; None: everything is measured here
 records: Optional[str] = None  # a folder to keep each measurement in, so that a stopped run goes on; None: no
 run_dir: Optional[str] = None  # a folder for figures and numbers; None: nothing is saved
