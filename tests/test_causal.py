@@ -179,5 +179,5 @@ def test_random_masks_keep_what_they_should():
 
 
 def test_too_few_masks_are_refused():
-    with pytest.raises(InputError, match="at least 32"):
+    with pytest.raises(InputError, match="at least 24"):
         find_causes(Known(), n_masks=10)
