@@ -114,7 +114,7 @@ def test_another_estimator_has_no_links_and_exact_intervals(mock):
 def test_what_cannot_be(mock):
     with pytest.raises(InputError, match="attention, rollout, gradient, causal"):
         explain(SCENE.image, QUESTION, mock, estimator="magic")
-    with pytest.raises(InputError, match="at least 32"):
+    with pytest.raises(InputError, match="at least 24"):
         explain(SCENE.image, QUESTION, mock, estimator="causal", masks=5)
     with pytest.raises(InputError, match="cut"):
         explain(SCENE.image, QUESTION, mock, absent="black")
