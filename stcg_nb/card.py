@@ -40,8 +40,8 @@ from stcg_nb.alignment import align, needed_sites
 from stcg_nb.causal import find_causes, pair_weights, without
 from stcg_nb.curves import answer_probability, removal_curves
 from stcg_nb.errors import InputError
+from stcg_nb.files import write
 from stcg_nb.game import Game
-from stcg_nb.graph import write
 from stcg_nb.intervals import cluster_bootstrap
 from stcg_nb.measures import (
     factorial,

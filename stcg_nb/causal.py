@@ -40,7 +40,7 @@ from stcg_nb.game import Game
 from stcg_nb.sparse import RATES, fit_links, ranks, together
 from stcg_nb.surrogate import Surrogate
 
-MIN_MASKS = 24
+MIN_MASKS = 24  # a dozen and a half words and regions once each, and a few pairs
 EDGE_SHARE = 0.15
 PAIR_SHARE = 0.4
 SPREAD = (0.6, 0.3, 0.1)  # of the random masks at each of the rates

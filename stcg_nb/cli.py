@@ -227,7 +227,7 @@ def _accuracy(args: argparse.Namespace) -> None:
 def _card(args: argparse.Namespace) -> None:
     from stcg_nb.card import KEYS, measure_card
     from stcg_nb.errors import InputError
-    from stcg_nb.graph import write
+    from stcg_nb.files import write
     from stcg_nb.models import load_model
 
     if args.json.exists():

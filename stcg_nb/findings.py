@@ -24,7 +24,7 @@ from typing import Any, Literal
 import numpy as np
 
 from stcg_nb.errors import InputError
-from stcg_nb.graph import write
+from stcg_nb.files import write
 from stcg_nb.intervals import bootstrap_means, cluster_bootstrap
 
 FAMILY: Mapping[str, str] = {

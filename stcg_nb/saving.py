@@ -7,7 +7,7 @@ from pathlib import Path
 import plotly.graph_objects as go
 
 from stcg_nb.errors import StcgError
-from stcg_nb.graph import write
+from stcg_nb.files import write
 from stcg_nb.style import CONFIG
 
 SCALE = 2  # pixels of the PNG for each of the figure's: 390 an inch at a column's 3.4 inches

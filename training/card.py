@@ -51,10 +51,10 @@ their surroundings, noise, JPEG, brightness), and function words hidden, so that
 prompt is BLIP-2's, `Question: {{}} Answer:`.
 
 These weights come from several runs of that program, one after the other: its first two stages from nothing, then the last stage
-more than once, each run starting from the weights before (`--start`), the last ones short and at lower rates (`--rate`); the
-last of all began from the mean of the weights of two. Between runs the data changed (more objects, more of them in columns or
-alike in colour, pieces of the ground filled in, fewer words hidden). One run from nothing of the program as it stands has not
-been made.
+more than once, each run starting from the weights before (`--start`), the last ones short and at lower rates (`--rate`). The last
+run began from the mean of two (`training/average.py`), and these weights are the mean of where it began and where it ended; it and
+the run before it were in float32, the Muon steps too. Between runs the data changed (more objects, more of them in columns or alike
+in colour, pieces of the ground filled in, fewer words hidden). One run from nothing of the program as it stands has not been made.
 
 ## Accuracy
 

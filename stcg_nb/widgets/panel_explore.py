@@ -11,6 +11,7 @@ from typing import Any
 import ipywidgets as w
 import xarray as xr
 
+from stcg_nb.causal import MIN_MASKS
 from stcg_nb.cutting import Cut
 from stcg_nb.drawing import Drawing, ends
 from stcg_nb.errors import StcgError
@@ -213,7 +214,7 @@ class Explorer(Panel):
             options=["slic", "slic:16", "slic:30", "grid:4x6", "grid:8x8"], description="Regions", continuous_update=False,
             placeholder="slic, slic:30, grid:8x8", **slider,
         )  # fmt: skip
-        self._masks = w.BoundedIntText(min=32, max=100_000, step=32, description="Masks", **slider)
+        self._masks = w.BoundedIntText(min=MIN_MASKS, max=100_000, step=8, description="Masks", **slider)
         self._explain = w.Button(description="Explain", icon="play", button_style="primary")
         self._links = w.Dropdown(options=list(LABELS.items()), description="Links", **slider)
         self._step = w.SelectionSlider(options=[("all", -1)], description="Token", **slider)

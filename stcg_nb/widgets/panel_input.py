@@ -10,7 +10,7 @@ from typing import Any
 import ipywidgets as w
 
 from stcg_nb.errors import InputError, StcgError
-from stcg_nb.graph import write
+from stcg_nb.files import write
 from stcg_nb.images import read_image
 from stcg_nb.sources import PHOTOGRAPHS
 from stcg_nb.style import jpeg

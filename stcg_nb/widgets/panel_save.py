@@ -9,7 +9,7 @@ import ipywidgets as w
 
 from stcg_nb.errors import InputError, StcgError
 from stcg_nb.figures import graph_figure
-from stcg_nb.graph import write
+from stcg_nb.files import write
 from stcg_nb.widgets.canvas import CopyText
 from stcg_nb.widgets.code import code, command
 from stcg_nb.widgets.panel import WIDE, Panel, section, table, text
