@@ -40,7 +40,6 @@ from stcg_nb.alignment import align, needed_sites
 from stcg_nb.causal import find_causes, pair_weights, without
 from stcg_nb.curves import answer_probability, removal_curves
 from stcg_nb.errors import InputError
-from stcg_nb.files import write
 from stcg_nb.game import Game
 from stcg_nb.intervals import cluster_bootstrap
 from stcg_nb.measures import (
@@ -57,6 +56,7 @@ from stcg_nb.regions import make_regions
 from stcg_nb.scenes import Question, Scene, sample
 from stcg_nb.surrogate import Surrogate
 from stcg_nb.truth import pointing, relevance_mass, relevance_rank
+from stcg_nb.writing import write
 
 KEYS = (
     "lds", "lds_graph", "lds_loo", "lds_attention", "lds_random", "lds_randomised_weights", "lds_shuffled_masks",

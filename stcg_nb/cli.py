@@ -227,8 +227,8 @@ def _accuracy(args: argparse.Namespace) -> None:
 def _card(args: argparse.Namespace) -> None:
     from stcg_nb.card import KEYS, measure_card
     from stcg_nb.errors import InputError
-    from stcg_nb.files import write
     from stcg_nb.models import load_model
+    from stcg_nb.writing import write
 
     if args.json.exists():
         raise InputError(f"{str(args.json)!r} exists already; name another file, or delete it.")

@@ -24,8 +24,8 @@ from typing import Any, Literal
 import numpy as np
 
 from stcg_nb.errors import InputError
-from stcg_nb.files import write
 from stcg_nb.intervals import bootstrap_means, cluster_bootstrap
+from stcg_nb.writing import write
 
 FAMILY: Mapping[str, str] = {
     "H1": "patch_shuffle and peripheral_mask give the largest ΔW",

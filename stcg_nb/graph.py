@@ -48,8 +48,8 @@ import numpy as np
 import xarray as xr
 
 from stcg_nb.errors import InputError
-from stcg_nb.files import write
 from stcg_nb.schema import COORDS, SCHEMA, checked, frozen
+from stcg_nb.writing import write
 
 FORMAT = "stcg"
 VERSION = 3

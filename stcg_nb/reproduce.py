@@ -20,12 +20,12 @@ import plotly.graph_objects as go
 
 from stcg_nb.errors import InputError
 from stcg_nb.figures_findings import verdicts
-from stcg_nb.files import write
 from stcg_nb.findings import FAMILY, Finding, corrected, load_finding, save_finding
 from stcg_nb.models import load_model
 from stcg_nb.runs import RunError, prepare_folder, run_notebook
 from stcg_nb.saving import draw, save_figure
 from stcg_nb.study import LARGEST, check_number
+from stcg_nb.writing import write
 
 NOTEBOOKS: Mapping[str, tuple[str, ...]] = {
     "10_overview": (),

@@ -7,8 +7,8 @@ from pathlib import Path
 import plotly.graph_objects as go
 
 from stcg_nb.errors import StcgError
-from stcg_nb.files import write
 from stcg_nb.style import CONFIG
+from stcg_nb.writing import write
 
 SCALE = 2  # pixels of the PNG for each of the figure's: 390 an inch at a column's 3.4 inches
 

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from sample import sample_dataset
 
 from stcg_nb.errors import InputError
-from stcg_nb.files import write
 from stcg_nb.graph import STCG
+from stcg_nb.writing import write
 
 
 @pytest.fixture(scope="module")

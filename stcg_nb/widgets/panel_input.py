@@ -10,12 +10,12 @@ from typing import Any
 import ipywidgets as w
 
 from stcg_nb.errors import InputError, StcgError
-from stcg_nb.files import write
 from stcg_nb.images import read_image
 from stcg_nb.sources import PHOTOGRAPHS
 from stcg_nb.style import jpeg
 from stcg_nb.widgets.panel import WIDE, Panel, text
 from stcg_nb.widgets.session import Asked, Session
+from stcg_nb.writing import write
 
 UPLOADS = Path("stcg-uploads")
 SIDE = 260

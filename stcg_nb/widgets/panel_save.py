@@ -9,13 +9,13 @@ import ipywidgets as w
 
 from stcg_nb.errors import InputError, StcgError
 from stcg_nb.figures import graph_figure
-from stcg_nb.files import write
 from stcg_nb.widgets.canvas import CopyText
 from stcg_nb.widgets.code import code, command
 from stcg_nb.widgets.panel import WIDE, Panel, section, table, text
 from stcg_nb.widgets.panel_explore import Explorer
 from stcg_nb.widgets.session import Session
 from stcg_nb.widgets.state import State
+from stcg_nb.writing import write
 
 FORMATS = ("PNG", "SVG", "HTML", "GraphML", "JSON")
 FOLDER = "stcg-results"
