@@ -29,12 +29,13 @@ import math
 import numpy as np
 import torch
 from scipy.stats import norm, rankdata
+from threadpoolctl import threadpool_limits
 from torch import Tensor
+
+from stcg_nb.evidence import JITTER, factorised, kernel, log_evidence, solved
 
 ITERATIONS = 25
 FIT_ON = 384
-CENTER = 0.7  # about the mean of the masks
-JITTER = 1e-5
 
 
 class Surrogate:
@@ -60,8 +61,11 @@ class Surrogate:
         self._mean, self._scale = targets.mean(0), targets.std(0)
         self._scale[self._scale == 0] = 1.0
         self._targets = torch.from_numpy(((targets - self._mean) / self._scale).T)  # [output, mask]
-        self._parameters = self._fit()
-        self._weights = torch.stack([self._solve(o) for o in range(len(self._targets))])
+        with threadpool_limits(
+            1, "blas"
+        ):  # matrices this small are slower on several threads, beside torch's own much slower
+            self._parameters = self._fit()
+            self._weights = torch.stack([self._solve(o) for o in range(len(self._targets))])
 
     def _only(self, output: int) -> dict[str, Tensor]:
         """The kernel's parameters of one output."""
@@ -74,17 +78,17 @@ class Surrogate:
     def _solve(self, output: int) -> Tensor:
         """Weights ``[mask]`` of the posterior mean."""
         p = self._only(output)
-        covariance = self._kernel(self._masks, self._masks, p)[0]
+        covariance = kernel(self._masks, self._masks, p)[0]
         covariance.diagonal().add_(p["noise"].exp() + JITTER)
-        return torch.cholesky_solve(self._targets[output][:, None], _root(covariance))[:, 0]
+        return solved(factorised(covariance), self._targets[output])
 
     def predict(self, masks: np.ndarray) -> np.ndarray:
         """Values in nats, float64 ``[mask, step]``."""
-        return self._outputs(masks, self._weights)[:, : self.steps]
+        return self._outputs(masks)[:, : self.steps]
 
     def score(self, masks: np.ndarray) -> np.ndarray:
         """The mean of the value and its normal score, both in nats, float64 ``[mask, step]``: the better predictor of ranks."""
-        out = self._outputs(masks, self._weights)
+        out = self._outputs(masks)
         value, rank = out[:, : self.steps], out[:, self.steps :]
         deviation = self._scale[: self.steps]
         return (value + self._mean[: self.steps] + deviation * rank) / 2
@@ -92,33 +96,26 @@ class Surrogate:
     def resampled(self, masks: np.ndarray, n: int, seed: int) -> np.ndarray:
         """Values in nats by n bootstrap samples of the tried masks, the kernel's rates held: ``[sample, mask, step]``."""
         draws = np.random.default_rng(seed).integers(len(self._masks), size=(n, len(self._masks)))
+        counted = [[torch.from_numpy(x) for x in np.unique(draw, return_counts=True)] for draw in draws]
         asked = torch.from_numpy(np.asarray(masks, dtype=np.float64))
         out = np.empty((n, len(masks), self.steps))
-        for t in range(self.steps):
-            p = self._only(t)
-            covariance, cross = self._kernel(self._masks, self._masks, p)[0], self._kernel(asked, self._masks, p)[0]
-            for b, draw in enumerate(draws):
-                drawn, times = (torch.from_numpy(x) for x in np.unique(draw, return_counts=True))
-                # A mask that was drawn k times counts k times: its noise is divided by k.
-                sample = covariance[drawn][:, drawn]
-                sample.diagonal().add_((p["noise"].exp() + JITTER) / times)
-                weights = torch.cholesky_solve(self._targets[t, drawn][:, None], _root(sample))
-                out[b, :, t] = (cross[:, drawn] @ weights)[:, 0].numpy()
+        with threadpool_limits(1, "blas"):
+            for t in range(self.steps):
+                p = self._only(t)
+                covariance, cross = kernel(self._masks, self._masks, p)[0], kernel(asked, self._masks, p)[0]
+                for b, (drawn, times) in enumerate(counted):
+                    # A mask that was drawn k times counts k times: its noise is divided by k.
+                    sample = covariance[drawn][:, drawn]
+                    sample.diagonal().add_((p["noise"].exp() + JITTER) / times)
+                    weights = solved(factorised(sample), self._targets[t, drawn])
+                    out[b, :, t] = (cross[:, drawn] @ weights).numpy()
         return out * self._scale[: self.steps] + self._mean[: self.steps]
 
-    def _outputs(self, masks: np.ndarray, weights: Tensor) -> np.ndarray:
-        cross = self._kernel(torch.from_numpy(np.asarray(masks, dtype=np.float64)), self._masks)
-        return (cross @ weights[..., None])[..., 0].T.numpy() * self._scale + self._mean
-
-    def _kernel(self, a: Tensor, b: Tensor, parameters: dict[str, Tensor] | None = None) -> Tensor:
-        """``[output, a, b]`` for masks ``[a, player]`` and ``[b, player]``."""
-        p = self._parameters if parameters is None else parameters
-        rate, slope, tail = p["rate"].exp()[:, None], p["slope"].exp()[:, None], p["tail"].exp()[:, None, None]
-        distance = (a * rate) @ (1 - b).T + ((1 - a) * rate) @ b.T
-        spread = torch.log1p(distance / tail) * -tail
-        shrink = p["absent"] @ (1 - a).T, p["absent"] @ (1 - b).T  # [output, a], [output, b]
-        varying = (p["scale"][:, None, None] + spread - shrink[0][:, :, None] - shrink[1][:, None]).exp()
-        return varying + ((a - CENTER) * slope) @ (b - CENTER).T + p["offset"].exp()[:, None, None]
+    def _outputs(self, masks: np.ndarray) -> np.ndarray:
+        asked = torch.from_numpy(np.asarray(masks, dtype=np.float64))
+        # One after the other: a long answer has dozens, and all at once they would take gigabytes.
+        out = [kernel(asked, self._masks, self._only(o))[0] @ weights for o, weights in enumerate(self._weights)]
+        return torch.stack(out, 1).numpy() * self._scale + self._mean
 
     def _fit(self) -> dict[str, Tensor]:
         """The kernel's parameters, as logarithms except "absent" (omega): maximum a posteriori by L-BFGS."""
@@ -126,8 +123,7 @@ class Surrogate:
         if len(masks) > FIT_ON:
             rows = torch.from_numpy(np.sort(np.random.default_rng(0).permutation(len(masks))[:FIT_ON]))
             masks, targets = masks[rows], targets[:, rows]
-        outputs, n = targets.shape
-        players = masks.shape[1]
+        outputs, players = len(targets), masks.shape[1]
 
         def filled(value: float, *shape: int) -> Tensor:
             return torch.full(shape, math.log(value), dtype=torch.float64, requires_grad=True)
@@ -149,10 +145,6 @@ class Surrogate:
 
         def loss() -> Tensor:
             optimizer.zero_grad()
-            noise = (p["noise"].exp() + JITTER)[:, None, None] * torch.eye(n, dtype=torch.float64)
-            root = _root(self._kernel(masks, masks, p) + noise)
-            weights = torch.cholesky_solve(targets[..., None], root)[..., 0]
-            likelihood = -0.5 * (targets * weights).sum() - root.diagonal(dim1=1, dim2=2).log().sum()
             prior = (
                 -0.5 * ((p["rate"] - p["player_rate"]) ** 2).sum()
                 - 0.5 * ((p["slope"] - p["player_slope"]) ** 2).sum()
@@ -165,27 +157,13 @@ class Surrogate:
                 - 0.5 * ((p["tail"] - math.log(2)) ** 2).sum()
                 - 0.5 * ((p["absent"] / 0.3) ** 2).sum()
             )
-            total = -likelihood - prior
+            total = -log_evidence(masks, targets, p) - prior
             total.backward()
             return total
 
         with torch.enable_grad():
             optimizer.step(loss)
         return {name: value.detach() for name, value in p.items()}
-
-
-def _root(covariance: Tensor) -> Tensor:
-    """The Cholesky factor of ``[..., mask, mask]``; where rounding made it indefinite (a few players, each mask many times), with
-    as little more on the diagonal as it takes."""
-    root, failed = torch.linalg.cholesky_ex(covariance)
-    size = covariance.diagonal(dim1=-2, dim2=-1).mean(-1)[..., None, None] * torch.eye(
-        covariance.shape[-1], dtype=torch.float64
-    )
-    for share in (1e-8, 1e-6, 1e-4):
-        if not failed.any():
-            return root
-        root, failed = torch.linalg.cholesky_ex(covariance + share * size)
-    return root if not failed.any() else torch.linalg.cholesky(covariance + 1e-2 * size)
 
 
 def normal_scores(values: np.ndarray) -> np.ndarray:
