@@ -31,8 +31,10 @@ CONTROL = "gaussian_noise"
 def overview(stcg: STCG) -> go.Figure:
     """The method on one example: structural alignment, counterfactual sensitivity, temporal evolution."""
     data = stcg.data
+    words = [escape(word, 10) for word in stcg.words]
     figure = make_subplots(
-        rows=3, cols=2, row_heights=[0.36, 0.3, 0.34], vertical_spacing=0.13, horizontal_spacing=0.1,
+        rows=3, cols=2, row_heights=[0.36, 0.3, 0.34], vertical_spacing=0.13,
+        horizontal_spacing=0.02 + 0.018 * min(10, max(map(len, stcg.words))),  # the words stand between the columns
         subplot_titles=(
             "the picture, in regions", "<b>1</b> words linked to regions", "<b>2</b> perturbed: ΔW (10⁻³)", "and Δp of the answer",
             "<b>3</b> tokens linked to regions", "lost without picture (nats)",
@@ -42,18 +44,19 @@ def overview(stcg: STCG) -> go.Figure:
     add_picture(figure, jpeg(stcg.image, 320), (0, 0, width, height))
     xs, ys = outlines(data["region_labels"].values)
     figure.add_scatter(x=xs, y=ys, mode="lines", line={"color": "rgba(40,40,40,0.5)", "width": 1}, row=1, col=1)
-    figure.update_xaxes(visible=False, range=[0, width], row=1, col=1)
+    figure.update_xaxes(visible=False, range=[0, width], constraintoward="left", row=1, col=1)
     figure.update_yaxes(visible=False, range=[height, 0], scaleanchor="x", row=1, col=1)
-    for row, col, name, labels in ((1, 2, "word_region", stcg.words), (3, 1, "step_region", stcg.steps)):
+    for row, col, name, labels in (
+        (1, 2, "word_region", words),
+        (3, 1, "step_region", [escape(s, 10) for s in stcg.steps]),
+    ):
         weights = data[name].values
         z = (np.round(weights / weights.max(), 2) + 0.0).tolist()
         y = list(range(len(labels)))
         figure.add_heatmap(
             z=z, y=y, colorscale="Blues", showscale=False, zmin=0, zmax=1, xgap=1, ygap=1, row=row, col=col
         )
-        figure.update_yaxes(
-            autorange="reversed", tickvals=y, ticktext=[escape(t, 12) for t in labels], row=row, col=col
-        )
+        figure.update_yaxes(autorange="reversed", tickvals=y, ticktext=labels, row=row, col=col)
         figure.update_xaxes(showticklabels=False, ticks="", title_text=f"{len(stcg.regions)} regions", row=row, col=col)
     names = [_name(str(k)) for k in data["perturbation"].values][::-1]
     for col, name, scale in ((1, "delta_w", 1000), (2, "delta_p", 1)):
