@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from stcg_nb.causal import EDGE_SHARE, PAIRED, find_causes, pair_weights, random_masks, without
+from stcg_nb.causal import EDGE_SHARE, PAIRED, SHARED, find_causes, pair_weights, random_masks, without
 from stcg_nb.errors import InputError
 from stcg_nb.measures import held_out_masks, lds
 from stcg_nb.surrogate import Surrogate, normal_scores
@@ -24,6 +24,7 @@ class Known:
     """
 
     n_players: int = 9
+    n_words: int = 4
     tried: int = 0
 
     def __call__(self, masks):
@@ -66,7 +67,7 @@ def test_a_triple_is_what_no_pair_of_its_players_accounts_for():
     """By hand: v = 2 z0 z1 z2 + z0 z1 has the triple 2; its pairs' factorials hold it too, all else being present."""
 
     class Three:
-        n_players = 6
+        n_players, n_words = 6, 2
 
         def __call__(self, masks):
             z = np.asarray(masks, dtype=float)
@@ -126,7 +127,7 @@ def test_of_many_players_the_strongest_are_paired():
 
 def test_shuffled_masks_predict_nothing():
     """The sanity check: with masks and values out of step, there is nothing to learn."""
-    masks = random_masks(9, 200, np.random.default_rng(0))
+    masks = np.random.default_rng(0).random((200, 9)) < 0.7
     values = Known()(np.random.default_rng(1).permutation(masks))
     unseen, rate = held_out_masks(9, 300, seed=5)
     assert abs(lds(Surrogate(masks, values).score(unseen), Known()(unseen), rate)) < 0.3
@@ -158,13 +159,13 @@ def test_the_surrogates_posterior_is_the_textbooks():
 
 def test_masks_that_say_the_same_many_times_over_are_no_trouble():
     """Three players have eight masks; 200 draws repeat them, and a steep value stretches the kernel."""
-    masks = random_masks(3, 200, np.random.default_rng(0))
+    masks = np.random.default_rng(0).random((200, 3)) < 0.7
     values = np.where(masks[:, :1] & masks[:, 1:2], 20.0, -20.0) + 1e-3 * masks[:, 2:]
     np.testing.assert_allclose(Surrogate(masks, values).predict(masks[:9]), values[:9], atol=0.5)
 
 
 def test_a_constant_value_is_predicted_as_itself():
-    masks = random_masks(5, 40, np.random.default_rng(0))
+    masks = np.random.default_rng(0).random((40, 5)) < 0.7
     np.testing.assert_allclose(Surrogate(masks, np.full((40, 1), 7.0)).predict(masks[:3]), 7.0, atol=1e-6)
 
 
@@ -173,8 +174,22 @@ def test_normal_scores_are_quantiles():
 
 
 def test_random_masks_keep_what_they_should():
-    masks = random_masks(50, 900, np.random.default_rng(0))
-    np.testing.assert_allclose([masks[i::3].mean() for i in range(3)], [0.5, 0.7, 0.9], atol=0.02)
+    """Six pictures in ten keep half of all, three seven tenths, one nine tenths; words as many as regions."""
+    masks = random_masks(200, 100, 10 * SHARED, np.random.default_rng(0))
+    for part in (masks[:, :200], masks[:, 200:]):
+        kept = np.sort(part.reshape(10, SHARED, -1).mean((1, 2)))
+        np.testing.assert_allclose(kept, [0.5] * 6 + [0.7] * 3 + [0.9], atol=0.15)
+        assert kept[:6].max() < kept[6:9].min() and kept[8] < kept[9]
+
+
+def test_random_masks_share_pictures_and_not_words():
+    masks = random_masks(20, 15, 8, np.random.default_rng(0))
+    assert len(np.unique(masks[:, 20:], axis=0)) == 3 and len(np.unique(masks[:, :20], axis=0)) == 8
+    assert (masks[:3, 20:] == masks[0, 20:]).all() and (masks[6:, 20:] == masks[6, 20:]).all()
+    assert random_masks(4, 5, 0, np.random.default_rng(0)).shape == (0, 9)
+
+
+def test_each_player_absent_alone():
     assert without(3).tolist() == [[False, True, True], [True, False, True], [True, True, False]]
 
 
