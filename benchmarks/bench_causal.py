@@ -8,15 +8,15 @@ Five parts, all on the CPU threads that torch is given, all in one run:
 ``speed``
     Masked forward passes a second through `Game` / the library's own forward (sdpa) of the same shapes: as many rows at once, every
     row with a picture of its own, the same words absent. The library's pixels and token ids are ready beforehand; the game also
-    fills, scales and normalises its pictures. The target is 0.90. A second ratio lets the library scale and normalise too. The
-    log-odds of both are compared.
+    fills, scales and normalises its pictures. The target is 0.90. A second ratio lets the library scale and normalise too; a third
+    is of the masks that `find_causes` draws, which share pictures (the library has one a row). The log-odds are compared.
 ``cuts``
     Time of masks that fill pixels / time of the same masks that cut attention. The target is 3.5.
 ``captum``
     Seconds a forward pass, ours / Captum's `FeatureAblation` of the library's forward. The target is 0.40. Three sets of masks.
     *Word by region*: every word absent alone under each of some pictures (the whole one, and with one region absent), as all exact
     2 x 2 factorials of words and regions take; Captum gets the pictures as its batch, filled beforehand. *One by one*: every word
-    and region absent alone. *find_causes*: the masks that it drew, against Captum's time in *one by one*.
+    and region absent alone. *find_causes*: the 256 masks that it drew, against Captum's time in *one by one*.
 ``lds``
     LDS on held-out masks for numbers of forward passes, ours and every estimator of `estimators.py`, on fresh scenes that `tiny`
     answers correctly. Means over questions with 95 % intervals clustered by image, and the paired difference to the best peer.
@@ -181,14 +181,18 @@ def speed(source: str, n: int, repeats: int) -> dict[str, str]:
         return torch.cat([bare(*part) for part in zip(pixels.split(rows), words.split(rows), strict=True)])
 
     off = np.abs(plain(pixels).double().numpy() - ours).max()
+    drawn = find_causes(game).masks
     at = rounds(
-        repeats, ours=lambda: game(masks), bare=lambda: plain(pixels), reading=lambda: plain(bare.read(pictures))
-    )
+        repeats, ours=lambda: game(masks), bare=lambda: plain(pixels), reading=lambda: plain(bare.read(pictures)),
+        drawn=lambda: game(drawn),
+    )  # fmt: skip
     return {
         "ours (forwards/s, median)": f"{len(masks) / np.median(at['ours']):.1f}",
         "bare (forwards/s, median)": f"{len(masks) / np.median(at['bare']):.1f}",
         "ours / bare": f"{ratio(at['bare'] / at['ours'])}  ({len(masks)} masks, {rows} rows at once)",
         "ours / bare that reads pictures": ratio(at["reading"] / at["ours"]),
+        "ours, as drawn / bare": f"{ratio(at['bare'] / len(masks) / (at['drawn'] / len(drawn)))}  ({len(drawn)} masks, "
+        f"{len(np.unique(drawn[:, game.n_words :], axis=0))} pictures)",
         "largest difference (nats)": f"{off:.1e}",
     }
 
@@ -216,7 +220,7 @@ def against_captum(source: str, n_pictures: int, repeats: int) -> dict[str, str]
     texts = np.concatenate([np.ones((1, n_words), bool), ~np.eye(n_words, dtype=bool)])
     by_region = np.concatenate([np.tile(texts, (n_pictures, 1)), np.repeat(pictures, len(texts), 0)], 1)
     one_by_one = np.concatenate([np.ones((1, game.n_players), bool), ~np.eye(game.n_players, dtype=bool)])
-    drawn = find_causes(game, n_masks=64).masks
+    drawn = find_causes(game).masks
     ready = bare.read(bare.fill(pictures))
     whole, empty = bare.read(bare.fill(np.array([[True] * n_regions, [False] * n_regions]))).split(1)
     owner = torch.from_numpy(game.regions.labels)[None, None].float()

@@ -1,11 +1,12 @@
 """What a sweep costs besides its model, what a kill costs, what a second worker brings, and whether memory stays flat.
 
-    python benchmarks/bench_sweep.py [--parts overhead,resume,ray,memory] [--n 2] [--masks 256] [--records 10000]
+    python benchmarks/bench_sweep.py [--parts overhead,resume,ray,memory] [--n 2] [--masks 256] [--tokens 4] [--records 10000]
 
 Every part prints a ratio:
 
 overhead   On a BLIP-2 of 250 million random weights: the share of the run that is not spent in the model's methods, and the share that
            is not spent in `explain` (what the sweep adds to it). To reach: at most 0.03. Default explanations, of 256 masks.
+           Random weights never stop, so answers are cut after --tokens; nine in ten of VQA's have one word (Antol et al. 2015).
 resume     A sweep in a process of its own is killed (-9) at random moments: questions explained again / a batch. To reach: at most 1.
 ray        Questions a second of two workers, each pinned to a core of its own / those of one pinned worker, on the embedded
            model; from when every worker has delivered. To reach: at least 1.7. Needs two idle cores.
@@ -31,11 +32,12 @@ from typing import Any
 
 import numpy as np
 import psutil
-from bench_engine import save_large
+from bench_engine import LARGE_TOKENS, save_large
 from PIL import Image
 
 import stcg_nb.sweep as module
 from stcg_nb.datasets import load_dataset
+from stcg_nb.models import engine
 from stcg_nb.models.engine import Engine
 from stcg_nb.sweep import How, sweep
 from stcg_nb.sweep_folder import BATCH, Done, SweepFolder
@@ -44,7 +46,7 @@ LIGHT = How(regions="grid:2x2", perturbations=(), estimator="attention")
 METHODS = ("prompt", "answer", "target", "trace", "relevance")
 
 
-def overhead(n: int, masks: int) -> str:
+def overhead(n: int, masks: int, tokens: int) -> str:
     """Shares of a sweep outside the model, and outside `explain`."""
     spent: Counter[str] = Counter()
     depth: Counter[str] = Counter()
@@ -62,6 +64,7 @@ def overhead(n: int, masks: int) -> str:
 
         return run
 
+    engine.MAX_NEW_TOKENS = tokens
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         save_large(root / "model")
@@ -85,7 +88,7 @@ def overhead(n: int, masks: int) -> str:
     whole = spent["whole"]
     return (
         f"outside the model / the run {1 - spent['model'] / whole:.4f} (to reach: at most 0.03), outside explain / the run "
-        f"{1 - spent['explain'] / whole:.4f}; the run {whole:.0f} s (n = {n})"
+        f"{1 - spent['explain'] / whole:.4f}; the run {whole:.0f} s (n = {n}, answers of {tokens} tokens)"
     )
 
 
@@ -208,6 +211,7 @@ def main() -> None:
     parser.add_argument("--parts", default="overhead,resume,ray,memory")
     parser.add_argument("--n", type=int, default=2, help="questions of the part overhead")
     parser.add_argument("--masks", type=int, default=256, help="of the part overhead")
+    parser.add_argument("--tokens", type=int, default=LARGE_TOKENS, help="of an answer, of the part overhead")
     parser.add_argument("--questions", type=int, default=10 * BATCH, help="of the part ray")
     parser.add_argument("--records", type=int, default=10_000, help="of the part memory")
     parser.add_argument("--child", nargs=3, help=argparse.SUPPRESS)
@@ -216,7 +220,7 @@ def main() -> None:
         swept_in_a_process(*args.child)
         return
     parts = {
-        "overhead": lambda: overhead(args.n, args.masks), "resume": resume, "ray": lambda: ray(args.questions),
+        "overhead": lambda: overhead(args.n, args.masks, args.tokens), "resume": resume, "ray": lambda: ray(args.questions),
         "memory": lambda: memory(args.records),
     }  # fmt: skip
     chosen = args.parts.split(",")
@@ -224,7 +228,7 @@ def main() -> None:
         if len(chosen) == 1:
             print(f"{name:<9} {parts[name]()}", flush=True)
         else:  # each in a process of its own, since they take measure in different ways
-            sizes = [f"--{key}={getattr(args, key)}" for key in ("n", "masks", "questions", "records")]
+            sizes = [f"--{key}={getattr(args, key)}" for key in ("n", "masks", "tokens", "questions", "records")]
             subprocess.run([sys.executable, __file__, "--parts", name, *sizes], check=True)
 
 

@@ -25,29 +25,27 @@ PARAMETERS = ("rate", "slope", "absent", "scale", "offset", "noise", "tail")
 
 
 def kernel(a: Tensor, b: Tensor, p: dict[str, Tensor]) -> Tensor:
-    """Covariances ``[output, a, b]`` of masks ``[a, player]`` and ``[b, player]``.
+    """Covariances ``[a, b]`` of one output's values for masks ``[a, player]`` and ``[b, player]``.
 
     Args:
         a, b: float64, ones and zeros.
-        p: "rate", "slope" and "absent" ``[output, player]``, "scale", "offset" and "tail" ``[output]``; logarithms, except "absent".
+        p: "rate", "slope" and "absent" ``[player]``, "scale", "offset" and "tail" numbers; logarithms, except "absent".
 
-    >>> p = {name: torch.zeros(1, 2, dtype=torch.float64) for name in PARAMETERS[:3]}
-    >>> p |= {name: torch.zeros(1, dtype=torch.float64) for name in PARAMETERS[3:]}
+    >>> p = {name: torch.zeros(2, dtype=torch.float64) for name in PARAMETERS[:3]}
+    >>> p |= {name: torch.zeros((), dtype=torch.float64) for name in PARAMETERS[3:]}
     >>> kernel(torch.ones(1, 2, dtype=torch.float64), torch.ones(1, 2, dtype=torch.float64), p).round(decimals=2).tolist()
-    [[[2.18]]]
+    [[2.18]]
     """
-    tail = p["tail"].exp()[:, None, None]
-    spread = torch.log1p(_distance(a, b, p["rate"].exp()) / tail) * -tail
-    shrink = p["absent"] @ (1 - a).T, p["absent"] @ (1 - b).T  # [output, a], [output, b]
-    varying = (p["scale"][:, None, None] + spread - shrink[0][:, :, None] - shrink[1][:, None]).exp()
-    slope = p["slope"].exp()[:, None]
-    return varying + ((a - CENTER) * slope) @ (b - CENTER).T + p["offset"].exp()[:, None, None]
+    tail, centred = p["tail"].exp(), (a - CENTER) * p["slope"].exp()
+    out = _stretch(a, b, p["rate"].exp(), tail).log_().mul_(-tail)  # in one place: of thousands of masks it is large
+    out.add_(p["scale"] - ((1 - a) @ p["absent"])[:, None]).sub_((1 - b) @ p["absent"]).exp_()
+    return out.addmm_(centred, (b - CENTER).T).add_(p["offset"].exp())
 
 
-def _distance(a: Tensor, b: Tensor, rate: Tensor) -> Tensor:
-    """``[output, a, b]``: the summed rates ``[output, player]`` of the players that differ."""
-    rate = rate[:, None]
-    return (a * rate) @ (1 - b).T + ((1 - a) * rate) @ b.T
+def _stretch(a: Tensor, b: Tensor, rate: Tensor, tail: Tensor) -> Tensor:
+    """1 + d / a ``[a, b]``, with d the summed rates of the players that differ."""
+    apart = (a @ rate)[:, None] + b @ rate
+    return apart.addmm_(a * rate, b.T, alpha=-2).div_(tail).add_(1)
 
 
 def factorised(covariance: Tensor) -> np.ndarray:
@@ -81,7 +79,7 @@ def log_evidence(masks: Tensor, targets: Tensor, p: dict[str, Tensor]) -> Tensor
     Args:
         masks: float64 ``[mask, player]``, ones and zeros.
         targets: What was measured, ``[output, mask]``.
-        p: As in `kernel`, and "noise" ``[output]``, the logarithm of its variance.
+        p: As in `kernel`, of all outputs, ``[output, player]`` and ``[output]``; and "noise" ``[output]``, a variance's logarithm.
 
     >>> p = {name: torch.zeros(1, 2, dtype=torch.float64) for name in PARAMETERS[:3]}
     >>> p |= {name: torch.zeros(1, dtype=torch.float64, requires_grad=True) for name in PARAMETERS[3:]}
@@ -118,8 +116,7 @@ def _one(z: Tensor, y: Tensor, p: dict[str, Tensor]) -> tuple[Tensor, dict[str, 
     """Log evidence of one output, and its gradient by each of the parameters, ``[player]`` or a number."""
     rate, slope, tail = p["rate"].exp(), p["slope"].exp(), p["tail"].exp()
     centred = z - CENTER
-    own = z @ rate
-    stretch = torch.addmm(own[:, None] + own, z * rate, z.T, alpha=-2).div_(tail).add_(1)  # 1 + d / a
+    stretch = _stretch(z, z, rate, tail)
     log_stretch = stretch.log()
     shrink = (1 - z) @ p["absent"]
     varying = torch.mul(log_stretch, -tail).add_(p["scale"] - shrink[:, None]).sub_(shrink).exp_()

@@ -18,8 +18,8 @@
    it is and as normal scores (Blom 1958), and `Surrogate.score` is the mean of both: on development questions it ranked
    unseen masks at least as well as either alone, and better than extremely randomised trees and leave-one-out sums.
 
-The kernel and the posterior are a few lines of linear algebra over all steps at once. scikit-learn's Gaussian process has no
-priors over the rates and takes one fit a step; it came close in rank (within .01 of LDS) and took twice the time.
+The kernel and its evidence are in `stcg_nb.evidence`. scikit-learn's Gaussian process has no priors over the rates and takes one
+fit a step; it came close in rank (within .01 of LDS) and took several times as long.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from scipy.stats import norm, rankdata
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
-from stcg_nb.evidence import JITTER, factorised, kernel, log_evidence, solved
+from stcg_nb.evidence import JITTER, PARAMETERS, factorised, kernel, log_evidence, solved
 
 ITERATIONS = 25
 FIT_ON = 384
@@ -69,16 +69,12 @@ class Surrogate:
 
     def _only(self, output: int) -> dict[str, Tensor]:
         """The kernel's parameters of one output."""
-        return {
-            name: value[output : output + 1]
-            for name, value in self._parameters.items()
-            if not name.startswith("player")
-        }
+        return {name: self._parameters[name][output] for name in PARAMETERS}
 
     def _solve(self, output: int) -> Tensor:
         """Weights ``[mask]`` of the posterior mean."""
         p = self._only(output)
-        covariance = kernel(self._masks, self._masks, p)[0]
+        covariance = kernel(self._masks, self._masks, p)
         covariance.diagonal().add_(p["noise"].exp() + JITTER)
         return solved(factorised(covariance), self._targets[output])
 
@@ -102,7 +98,7 @@ class Surrogate:
         with threadpool_limits(1, "blas"):
             for t in range(self.steps):
                 p = self._only(t)
-                covariance, cross = kernel(self._masks, self._masks, p)[0], kernel(asked, self._masks, p)[0]
+                covariance, cross = kernel(self._masks, self._masks, p), kernel(asked, self._masks, p)
                 for b, (drawn, times) in enumerate(counted):
                     # A mask that was drawn k times counts k times: its noise is divided by k.
                     sample = covariance[drawn][:, drawn]
@@ -114,7 +110,7 @@ class Surrogate:
     def _outputs(self, masks: np.ndarray) -> np.ndarray:
         asked = torch.from_numpy(np.asarray(masks, dtype=np.float64))
         # One after the other: a long answer has dozens, and all at once they would take gigabytes.
-        out = [kernel(asked, self._masks, self._only(o))[0] @ weights for o, weights in enumerate(self._weights)]
+        out = [kernel(asked, self._masks, self._only(o)) @ weights for o, weights in enumerate(self._weights)]
         return torch.stack(out, 1).numpy() * self._scale + self._mean
 
     def _fit(self) -> dict[str, Tensor]:
