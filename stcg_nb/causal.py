@@ -99,6 +99,14 @@ class Causes:
         masks = np.asarray(masks, dtype=float)
         return self.intercept + masks @ self.node_coefficient.T + together(masks, self.links) @ self.link_coefficient.T
 
+    def measure(self, game: Game, masks: np.ndarray) -> np.ndarray:
+        """Values of masks, ``[mask, step]``: what was found of those that were tried, what the model says of the others."""
+        known = _known(self.masks, self.values)
+        fresh = np.array([mask.tobytes() not in known for mask in masks])
+        if fresh.any():
+            known |= _known(masks[fresh], game(masks[fresh]))
+        return np.stack([known[mask.tobytes()] for mask in masks])
+
 
 def find_causes(game: Game, n_masks: int = 256, seed: int = 0) -> Causes:
     """Fit the causal graph of a game.
@@ -240,8 +248,12 @@ def _strength(values: np.ndarray) -> np.ndarray:
 
 def _tried(probes: np.ndarray, predicted: np.ndarray, masks: np.ndarray, values: np.ndarray) -> np.ndarray:
     """Predicted values ``[probe, step]``, with those in place that were tried."""
-    known = {mask.tobytes(): value for mask, value in zip(masks, values, strict=True)}
+    known = _known(masks, values)
     return np.stack([known.get(probe.tobytes(), guess) for probe, guess in zip(probes, predicted, strict=True)])
+
+
+def _known(masks: np.ndarray, values: np.ndarray) -> dict[bytes, np.ndarray]:
+    return {mask.tobytes(): value for mask, value in zip(masks, values, strict=True)}
 
 
 def _weights(v: np.ndarray, pairs: np.ndarray, triples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -27,7 +27,7 @@ import xarray as xr
 from stcg_nb import counterfactual, temporal
 from stcg_nb.alignment import ESTIMATORS as BY_ATTENTION
 from stcg_nb.alignment import Alignment, align, needed_sites
-from stcg_nb.causal import check_masks, find_causes, without
+from stcg_nb.causal import Causes, check_masks, find_causes, without
 from stcg_nb.errors import InputError
 from stcg_nb.game import Game, check_absent
 from stcg_nb.graph import STCG
@@ -103,12 +103,14 @@ def explain(
     trace = model.trace(images, prompt, answer, capture=needed_sites("attention", model.sites))
     by_attention = _gather(align("attention", trace.attention, model, prompt), parts, model)
     game = Game(model, picture, prompt, answer, parts, absent)
-    effect = (trace.v[0] - game(without(game.n_players))).T  # [step, player]
+    causes = find_causes(game, masks, seed) if estimator == CAUSAL else None
+    alone = without(game.n_players)
+    effect = (trace.v[0] - (game(alone) if causes is None else causes.measure(game, alone))).T  # [step, player]
     blank = np.broadcast_to(picture.mean((0, 1)).round().astype(np.uint8), picture.shape).copy()
     reliance = trace.v[0] - model.trace([blank], prompt, answer).v[0]
-    if estimator == CAUSAL:
+    if causes is not None:
         linked = attended({site: m[0] for site, m in trace.attention.items()}, model, prompt, parts, seed)
-        causal = _causal(game, masks, seed, effect, linked)
+        causal = _causal(game, causes, effect, linked)
         aligned = _aligned_by_cause(causal, game)
     else:
         causal = _exact(effect, len(prompt.words))
@@ -243,9 +245,9 @@ def _exact(effect: np.ndarray, words: int) -> Variables:
     }  # fmt: skip
 
 
-def _causal(game: Game, masks: int, seed: int, effect: np.ndarray, linked: Alignment) -> Variables:
+def _causal(game: Game, causes: Causes, effect: np.ndarray, linked: Alignment) -> Variables:
     """The same from a causal graph; `linked` says what attention links."""
-    causes, words = find_causes(game, masks, seed), game.n_words
+    words = game.n_words
     # Effects of one player are measured exactly; the surrogate says how sure it is of them.
     off = causes.node_high - causes.node
     sure = np.abs(effect) > off

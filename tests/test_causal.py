@@ -116,6 +116,12 @@ def test_it_tries_as_many_masks_as_it_says_and_depends_on_its_seed_alone():
     assert (first.masks != other.masks).any()
 
 
+def test_what_was_tried_is_not_asked_again(causes):
+    game, masks = Known(), np.concatenate([without(9), np.zeros((2, 9), dtype=bool), without(9)[:3]])
+    np.testing.assert_allclose(causes.measure(game, masks), Known()(masks))
+    assert game.tried == 2
+
+
 def test_of_many_players_the_strongest_are_paired():
     class Many(Known):
         def __call__(self, masks):
