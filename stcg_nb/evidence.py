@@ -56,12 +56,15 @@ def factorised(covariance: Tensor) -> np.ndarray:
     [[2.0, 0.0], [1.0, 3.0]]
     """
     matrix = covariance.numpy().T  # the same matrix, in Fortran's order
-    size = np.diag(np.full(len(matrix), matrix.diagonal().mean()))
-    for share in (0.0, 1e-8, 1e-6, 1e-4, 1e-2):
-        factor, failed = lapack.dpotrf(matrix + share * size if share else matrix, lower=1)
+    factor, failed = lapack.dpotrf(matrix, lower=1)
+    for share in (1e-8, 1e-6, 1e-4, 1e-2):
         if not failed:
-            return cast(np.ndarray, factor)
-    raise np.linalg.LinAlgError(f"A covariance of {len(matrix)} masks is not positive definite.")
+            break
+        more = share * matrix.diagonal().mean() * np.eye(len(matrix))
+        factor, failed = lapack.dpotrf(matrix + more, lower=1)
+    if failed:
+        raise np.linalg.LinAlgError(f"A covariance of {len(matrix)} masks is not positive definite.")
+    return cast(np.ndarray, factor)
 
 
 def solved(factor: np.ndarray, y: Tensor) -> Tensor:
