@@ -21,7 +21,7 @@ help: ## list what can be made
 
 run: $(READY) ## explain the demo picture with the embedded model
 	@out=runs/$(NAME)-$$(date -u +%Y%m%d-%H%M%S); \
-	echo "Explaining the demo picture, which takes about a minute ..."; \
+	echo "Explaining the demo picture, which takes a minute or two ..."; \
 	$(BIN)/stcg run $(NOTEBOOK) --out "$$out" > /dev/null || exit 1; \
 	echo "Done. The results are in $$out:"; \
 	echo "  $(NAME).ipynb	the executed notebook"; \

@@ -54,10 +54,15 @@ def home(key: str) -> str:
 
 def table(findings: Sequence[Entry]) -> str:
     """The findings as a table in Markdown."""
-    rows = ["| | claim | effect, 95 % interval | n | p, corrected | verdict |", "|---|---|---|---|---|---|"]
+    rows = [
+        "| | claim | effect, 95 % interval | claimed | n | p, corrected | verdict |",
+        "|---|---|---|---|---|---|---|",
+    ]
     for f in findings:
+        claimed = next(f"{c['side']} {c['null']:g}" for c in f["comparisons"] if c["what"] == f["decided_by"])
         rows.append(
-            f"| {f['key']} | {_cell(f['claim'])} | {_span(f)} | {f['n']} | {p_text(f['p_corrected'])} | **{f['verdict']}** |"
+            f"| {f['key']} | {_cell(f['claim'])} | {_span(f)} | {claimed} | {f['n']} | {p_text(f['p_corrected'])} | "
+            f"**{f['verdict']}** |"
         )
     return "\n".join(rows)
 

@@ -97,6 +97,7 @@ def caption(stcg: STCG, view: View, shown: Shown) -> str:
     strongest = f", at most {shown.strongest:.2g}" if shown.drawn or shown.dimmed else ""
     limit = "holds zero" if not view.beyond else f"comes within {view.beyond:g} of zero"
     unsure = f", and {shown.unsure} whose interval {limit}" if shown.unsure else ""
+    unsure += f"; {len(shown.spurious)} dotted" if shown.spurious else ""
     verdicts = VERDICT_NOTE if any(e.verdict for e in shown.drawn) else ""
     three = THREE_NOTE if any(e.third is not None for e in shown.drawn) else ""
     shade = "sum over steps" if view.step is None else "at this step"

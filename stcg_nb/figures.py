@@ -154,7 +154,7 @@ def timeline(stcg: STCG) -> go.Figure:
         float(data.attrs.get(f"{k}_p", np.nan)) for k in ("order", "persistence", "reliance_trend", "entropy_trend")
     ]
     moved = (
-        f" Against the same tokens in {int(data.attrs['orders'])} other orders: links of neighbours closer, p = {chances[0]:.2f}; "
+        f" Among {int(data.attrs['orders'])} orders of the same tokens: links of neighbours closer, p = {chances[0]:.2f}; "
         f"strongest effects last, p = {chances[1]:.2f}; trend of reliance, p = {chances[2]:.2f}; of spread, p = {chances[3]:.2f}."
         if len(x) >= 3 and np.isfinite(chances).all()
         else ""

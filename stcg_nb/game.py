@@ -115,4 +115,4 @@ class Game:
 def check_absent(name: str) -> None:
     """Raise `InputError` unless it is one of `ABSENCES`; the sentence lists them."""
     if name not in ABSENCES:
-        raise InputError(f"{name!r} says not what an absent region is; valid are {', '.join(ABSENCES)}.")
+        raise InputError(f"{name!r} is no way for a region to be absent; valid are {', '.join(ABSENCES)}.")

@@ -26,6 +26,24 @@ CAPTIONS = {
     "timeline": "Token by token: how sure the model is, how much of that is the image, and how the links move.",
 }
 
+BY_CAUSE = {
+    "words": "Which regions each word works with, or stands in for, by what the model loses without both.",
+    "steps": "For each token: the regions that support it, and all that it gains or loses without them.",
+}
+READING = (
+    "Effects are in nats of log-odds: the log-odds of a token with everything present, less those with one word cut from the model's "
+    "attention or one region filled from its surroundings. They come from interventions, one at a time"
+)
+BY_ATTENTION = (
+    "; what two regions do only together is not in them. Alignment is read off one forward pass, by {}: by itself that is no proof of "
+    "anything."
+)
+TOGETHER = (
+    ". What two or three do only together was learnt from {} masks of words and regions; those links have 95 % intervals, and say by "
+    "how many nats the losses do not add up. Words and regions are aligned by these effects. Attention only decides the verdicts: "
+    "confirmed (attention shows the link too), hidden (it does not) or spurious (attention without an effect)."
+)
+
 STYLE = """
 body{font:16px/1.5 system-ui,sans-serif;color:#222;max-width:940px;margin:0 auto;padding:0 16px 40px}
 header{display:flex;gap:20px;flex-wrap:wrap;align-items:flex-start;margin:24px 0}
@@ -37,7 +55,7 @@ h1{font-size:1.5rem;margin:0 0 8px}h2{font-size:1.15rem;margin:32px 0 4px}
 .synthetic{background:#D55E00;color:#fff;padding:8px 12px;font-weight:bold}
 .scroll{overflow-x:auto}table{border-collapse:collapse;font-size:14px}
 th,td{border-bottom:1px solid #ddd;padding:4px 10px;text-align:right}th:first-child,td:first-child{text-align:left}
-p.note{color:#555;margin:0 0 8px}pre{background:#f6f6f6;padding:10px;overflow-x:auto;font-size:13px}
+p.note{color:#555;margin:0 0 8px}pre{background:#f6f6f6;padding:10px;white-space:pre-wrap;overflow-wrap:anywhere;font-size:13px}
 """
 
 
@@ -61,11 +79,14 @@ def html(stcg: STCG) -> str:
         if stcg.synthetic
         else ""
     )
+    causal = stcg.estimator == "causal"
+    captions = CAPTIONS | BY_CAUSE if causal else CAPTIONS
     figures = "".join(
-        f'<h2>{name.capitalize()}</h2><p class="note">{text(CAPTIONS[name])}</p>'
-        f'<div class="scroll"><div id="plot-{name}" role="img" aria-label="{text(CAPTIONS[name])}"></div></div>'
+        f'<h2>{name.capitalize()}</h2><p class="note">{text(captions[name])}</p>'
+        f'<div class="scroll"><div id="plot-{name}" role="img" aria-label="{text(captions[name])}"></div></div>'
         for name in plots
     )
+    reading = READING + (TOGETHER.format(stcg.data.attrs["masks"]) if causal else BY_ATTENTION.format(stcg.estimator))
     return f"""<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -84,14 +105,12 @@ def html(stcg: STCG) -> str:
 <p>{text(finding(stcg))}</p></div>
 </header>
 {figures}
-<h2>Perturbations</h2>
+<h2>Perturbations in numbers</h2>
 <div class="scroll">{_perturbation_table(stcg)}</div>
-<h2>Answer tokens</h2>
+<h2>Answer tokens in numbers</h2>
 <div class="scroll">{_step_table(stcg)}</div>
 <h2>How to read this</h2>
-<p>Effects are in nats of log-odds: the log-odds of a token with everything present, less those with one word cut from the
-model's attention or one region filled from its surroundings. They come from interventions, one at a time; what two regions do
-only together is not in them. Alignment comes from attention in one forward pass and proves nothing by itself.</p>
+<p>{text(reading)}</p>
 <h2>How to make this again</h2>
 <pre>{text(_recipe(stcg))}</pre>
 <script type="application/json" id="plots">{_inside_script(json.dumps(plots))}</script>
@@ -176,10 +195,13 @@ def _recipe(stcg: STCG) -> str:
     a = stcg.data.attrs
     names = stcg.data["perturbation"].values.tolist()
     strengths = sorted({round(float(s), 6) for s in stcg.data["strength"].values})
+    masks = f", masks={a['masks']!r}" if a["masks"] else ""
     return (
-        f"explain(IMAGE, {stcg.question!r}, {a['model']!r}, estimator={a['estimator']!r}, regions={a['regions']!r},\n"
-        f"        perturbations={names!r}, strength={strengths[0] if strengths else 0.5!r}, seed={a['seed']!r})\n"
-        f"# stcg-nb {a['stcg_version']}, {a['created_with']}; weights {a['model_revision']}; absent regions: {a['absent']}"
+        "from stcg_nb import explain\n\n"
+        f"explain(\n    IMAGE, {stcg.question!r}, {a['model']!r}, estimator={a['estimator']!r}{masks},\n"
+        f"    regions={a['regions']!r}, absent={a['absent']!r}, perturbations={names!r},\n"
+        f"    strength={strengths[0] if strengths else 0.5!r}, seed={a['seed']!r},\n)\n"
+        f"# stcg-nb {a['stcg_version']}, {a['created_with']}; weights {a['model_revision']}"
     )
 
 

@@ -83,7 +83,7 @@ class Shown:
         spurious: Some that attention shows and that have no effect.
         strongest: The largest |weight| of all drawn and dimmed; 1 if there are none.
         total: How many there are to draw from.
-        unsure: How many more there would be if their intervals were narrower.
+        unsure: How many more there would be if their intervals were narrower, besides the spurious ones shown.
     """
 
     drawn: list[Edge] = field(default_factory=list)
@@ -108,14 +108,8 @@ def choose(stcg: STCG, view: View) -> Shown:
     others = [e for e in sure[: view.top] if not touches(e, view.node)]
     drawn = own[: view.top]
     strongest = max((abs(e.weight) for e in (*drawn[:1], *others[:1])), default=1.0)
-    return Shown(
-        drawn,
-        others,
-        [e for e in spurious if touches(e, view.node)][:SPURIOUS],
-        strongest,
-        len(own),
-        len(of_kind) - len(sure),
-    )
+    dotted = [e for e in spurious if touches(e, view.node)][:SPURIOUS]
+    return Shown(drawn, others, dotted, strongest, len(own), len(of_kind) - len(sure) - len(dotted))
 
 
 def shows(view: View, edge: Edge) -> bool:

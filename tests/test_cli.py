@@ -130,7 +130,7 @@ def bad(tmp_path) -> Path:
         ({"question": " \n "}, "empty"),
         ({"question": "why? " * 500}, "2,000"),
         ({"question": "what\udcff?"}, "UTF-8"),
-        ({"--model": "blip"}, "load_model('tiny')"),
+        ({"--model": "blip"}, "embedded model, 'tiny'"),
         ({"--model": ""}, "'' is neither"),
         ({"--model": "x" * 5000}, "is neither"),
         ({"--model": "nobody/nothing"}, "nobody/nothing could not be loaded"),

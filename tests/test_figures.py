@@ -200,7 +200,8 @@ def test_verdicts_decide_the_dash_and_unsure_links_are_left_out():
     spurious = [e for e in edges if e.verdict == "spurious" and e not in sure]
     assert len(said) == len(sure) + min(8, len(spurious))
     (note,) = (a.text for a in figure.layout.annotations if "links drawn" in a.text)
-    assert f"0 left out, and {unsure} whose interval holds zero" in note.replace("<br>", " ")
+    dotted = min(8, len(spurious))
+    assert f"0 left out, and {unsure - dotted} whose interval holds zero; {dotted} dotted" in note.replace("<br>", " ")
 
 
 def test_interactions_are_drawn_between_players():

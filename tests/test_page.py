@@ -203,16 +203,24 @@ def test_the_finding_claims_no_loss_where_there_is_none():
     )
 
 
-def test_the_recipe_is_the_call_that_made_it():
-    text = markup.unescape(page.html(STCG(sample_dataset(seed=5))))
-    recipe = text[text.index("explain(IMAGE") : text.index("\n# stcg-nb")]
+@pytest.mark.parametrize("estimator", ["gradient", "causal"])
+def test_the_recipe_is_the_call_that_made_it(estimator):
+    made = sample_dataset(seed=5, estimator=estimator)
+    text = markup.unescape(page.html(STCG(made)))
+    assert "from stcg_nb import explain" in text
+    recipe = text[text.index("explain(\n") : text.index("\n# stcg-nb")]
     called = {}
     eval(recipe, {"IMAGE": "image", "explain": lambda *a, **k: called.update(k, positional=a)})
-    assert called["positional"] == ("image", QUESTION, "tiny")
-    assert called["perturbations"] == sample_dataset()["perturbation"].values.tolist()
-    assert (called["estimator"], called["regions"], called["strength"], called["seed"]) == (
-        "gradient",
-        "grid:4x6",
-        0.5,
-        5,
-    )
+    assert called.pop("positional") == ("image", QUESTION, "tiny")
+    assert called.pop("perturbations") == made["perturbation"].values.tolist()
+    assert called.pop("masks", 0) == made.attrs["masks"]
+    assert called == {
+        "estimator": estimator, "regions": "grid:4x6", "absent": made.attrs["absent"], "strength": 0.5, "seed": 5,
+    }  # fmt: skip
+
+
+def test_the_page_of_a_causal_graph_does_not_call_its_links_attention():
+    by_cause, by_attention = (page.html(STCG(sample_dataset(estimator=e))) for e in ("causal", "gradient"))
+    assert "Where attention links" in by_attention and "no proof of anything" in by_attention
+    assert "Where attention links" not in by_cause and "no proof of anything" not in by_cause
+    assert "was learnt from 256 masks" in by_cause

@@ -40,7 +40,7 @@ THERE = (
     "Salesforce/blip2-flan-t5-xl", "Salesforce/blip2-flan-t5-xxl", "Salesforce/blip2-opt-2.7b", "Salesforce/blip2-opt-6.7b",
     "Salesforce/instructblip-flan-t5-xl", "Salesforce/instructblip-vicuna-7b", "llava-hf/llava-1.5-7b-hf",
 )  # fmt: skip
-HELP = "The embedded model needs no download: load_model('tiny')."
+HELP = "The embedded model, 'tiny', needs no download."
 
 
 def load_model(

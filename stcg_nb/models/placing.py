@@ -141,7 +141,7 @@ def check_fit(network: nn.Module, place: Place, label: str) -> None:
     where = "the devices together" if place.device_map is not None else place.device
     raise ModelError(
         f"{label} needs about {_gb(needed_bytes(network, place))} ({_format(place)}), and {_gb(there)} are free on {where}. "
-        f"{advice} The embedded model needs a few MB: load_model('tiny')."
+        f"{advice} The embedded model, 'tiny', needs a few MB."
     )
 
 
@@ -186,7 +186,7 @@ def _device(wanted: str) -> str:
     )
     if missing:
         raise ModelError(
-            f"STCG_DEVICE is {wanted!r}, which this machine or this build of torch does not have; 'cpu' always works, "
+            f"The device asked for is {wanted!r}, which this machine or this build of torch does not have; 'cpu' always works, "
             "'auto' takes what there is."
         )
     return wanted
