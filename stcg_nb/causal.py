@@ -5,7 +5,7 @@
 3. *Spread*: all other masks are random, with each player present with probability .5 (six masks in ten), .7 (three) or .9 (one;
    such masks are much like the first two groups). Regions are drawn anew for every third mask only, words for each: masks that
    share a picture share its encoding, which is most of the work. On 49 development questions that spared four pictures in ten and
-   cost .002 of LDS at 256 masks, nothing at 64.
+   cost .002 of LDS at 256 masks, .001 at 64.
 4. A `Surrogate` learns v from all of them, step by step of the answer.
 5. *Weights*, in nats, with m the value where it was tried, else the surrogate's, and everything else present:
 

@@ -36,16 +36,28 @@ def kernel(a: Tensor, b: Tensor, p: dict[str, Tensor]) -> Tensor:
     >>> kernel(torch.ones(1, 2, dtype=torch.float64), torch.ones(1, 2, dtype=torch.float64), p).round(decimals=2).tolist()
     [[2.18]]
     """
-    tail, centred = p["tail"].exp(), (a - CENTER) * p["slope"].exp()
-    out = _stretch(a, b, p["rate"].exp(), tail).log_().mul_(-tail)  # in one place: of thousands of masks it is large
-    out.add_(p["scale"] - ((1 - a) @ p["absent"])[:, None]).sub_((1 - b) @ p["absent"]).exp_()
-    return out.addmm_(centred, (b - CENTER).T).add_(p["offset"].exp())
+    return _with_linear(_varying(_stretch(a, b, p).log_(), a, b, p), a, b, p)
 
 
-def _stretch(a: Tensor, b: Tensor, rate: Tensor, tail: Tensor) -> Tensor:
-    """1 + d / a ``[a, b]``, with d the summed rates of the players that differ."""
+# The last two work in the place of what they are given, since of thousands of masks that is large.
+
+
+def _stretch(a: Tensor, b: Tensor, p: dict[str, Tensor]) -> Tensor:
+    """1 + d / tail ``[a, b]``, with d the summed rates of the players that differ."""
+    rate = p["rate"].exp()
     apart = (a @ rate)[:, None] + b @ rate
-    return apart.addmm_(a * rate, b.T, alpha=-2).div_(tail).add_(1)
+    return apart.addmm_(a * rate, b.T, alpha=-2).div_(p["tail"].exp()).add_(1)
+
+
+def _varying(log_stretch: Tensor, a: Tensor, b: Tensor, p: dict[str, Tensor]) -> Tensor:
+    """The kernel's first term, in the place of the stretch's logarithm."""
+    shrink = (1 - a) @ p["absent"], (1 - b) @ p["absent"]
+    return log_stretch.mul_(-p["tail"].exp()).add_(p["scale"] - shrink[0][:, None]).sub_(shrink[1]).exp_()
+
+
+def _with_linear(varying: Tensor, a: Tensor, b: Tensor, p: dict[str, Tensor]) -> Tensor:
+    """The whole kernel, in the place of its first term."""
+    return varying.addmm_((a - CENTER) * p["slope"].exp(), (b - CENTER).T).add_(p["offset"].exp())
 
 
 def factorised(covariance: Tensor) -> np.ndarray:
@@ -119,11 +131,10 @@ def _one(z: Tensor, y: Tensor, p: dict[str, Tensor]) -> tuple[Tensor, dict[str, 
     """Log evidence of one output, and its gradient by each of the parameters, ``[player]`` or a number."""
     rate, slope, tail = p["rate"].exp(), p["slope"].exp(), p["tail"].exp()
     centred = z - CENTER
-    stretch = _stretch(z, z, rate, tail)
+    stretch = _stretch(z, z, p)
     log_stretch = stretch.log()
-    shrink = (1 - z) @ p["absent"]
-    varying = torch.mul(log_stretch, -tail).add_(p["scale"] - shrink[:, None]).sub_(shrink).exp_()
-    covariance = torch.addmm(varying + p["offset"].exp(), centred * slope, centred.T)
+    varying = _varying(log_stretch.clone(), z, z, p)
+    covariance = _with_linear(varying.clone(), z, z, p)
     covariance.diagonal().add_(p["noise"].exp() + JITTER)
     factor = factorised(covariance)
     w = solved(factor, y)

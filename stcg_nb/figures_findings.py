@@ -307,7 +307,8 @@ def faithful_and_stable(rows: pd.DataFrame) -> go.Figure:
     figure.add_vline(x=0, line={"color": INK, "width": 1})
     figure.update_yaxes(tickvals=list(range(len(measures))), ticktext=[m[0] for m in measures[::-1]], range=[-0.5, 2.5])
     figure.update_xaxes(title_text="mean, 95 % interval (1 is best, 0 is chance)", range=[-0.45, 1.05])
-    return _finish(figure, 370, f"n = {rows['scene'].nunique()} questions, the same for both.", top=50)
+    counts = [int(rows[list(m[1:])].notna().all(axis=1).sum()) for m in measures]
+    return _finish(figure, 370, f"n = {_span(counts)} questions, the same for both.", top=50)
 
 
 def verdicts(findings: Sequence[Finding]) -> go.Figure:
@@ -327,8 +328,7 @@ def verdicts(findings: Sequence[Finding]) -> go.Figure:
     figure.update_xaxes(
         title_text="distance from the claim's limit<br>(half widths of the 95 % interval)", range=[-9.4, 9.4]
     )
-    ns = sorted({f.weakest.n for f in findings})
-    n = f"{ns[0]} to {ns[-1]}" if len(ns) > 1 else f"{ns[0]}"
+    n = _span([f.weakest.n for f in findings])
     return _finish(
         figure,
         150 + 56 * len(names),
@@ -345,6 +345,16 @@ def stamped(figure: go.Figure, synthetic: bool) -> go.Figure:
             font={"size": 80, "color": OPPOSES},
         )  # fmt: skip
     return figure
+
+
+def _span(counts: Sequence[int]) -> str:
+    """Numbers as one, or as the least to the largest.
+
+    >>> _span([220, 219, 220]), _span([5, 5])
+    ('219 to 220', '5')
+    """
+    least, most = min(counts), max(counts)
+    return f"{most}" if least == most else f"{least} to {most}"
 
 
 def _by_mean(rows: pd.DataFrame, key: str) -> list[str]:

@@ -61,9 +61,8 @@ class Surrogate:
         self._mean, self._scale = targets.mean(0), targets.std(0)
         self._scale[self._scale == 0] = 1.0
         self._targets = torch.from_numpy(((targets - self._mean) / self._scale).T)  # [output, mask]
-        with threadpool_limits(
-            1, "blas"
-        ):  # matrices this small are slower on several threads, beside torch's own much slower
+        # Matrices this small are slower on several threads; beside torch's own, much slower.
+        with threadpool_limits(1, "blas"):
             self._parameters = self._fit()
             self._weights = torch.stack([self._solve(o) for o in range(len(self._targets))])
 

@@ -94,7 +94,9 @@ def test_faithful_and_stable():
         "leave-one-out",
         "predicts masks",
     ]
-    assert "n = 20" in notes(figure)
+    assert "n = 20 questions" in notes(figure)
+    rows.loc[3, ["attention_jaccard_noise", "jaccard_noise"]] = np.nan  # an answer that no disturbed picture kept
+    assert "n = 19 to 20 questions" in notes(figures.faithful_and_stable(rows))
 
 
 def test_verdicts():
