@@ -11,7 +11,7 @@ COLAB_PYTHON ?= python3.13
 TORCH := $(shell grep '^torch==' constraints/pinned.txt)
 NBVAL := --nbval-current-env --nbval-cell-timeout=600 -p no:cacheprovider
 # Tests must not depend on what the shell asks for.
-NEUTRAL := env -u STCG_MODEL -u USE_MOCK_MODEL -u STCG_FORCE_REAL -u STCG_IMAGE_PATH -u STCG_DEVICE -u STCG_DTYPE -u STCG_QUANTISATION -u STCG_REVISION -u STCG_SEED
+NEUTRAL := env -u PYTHONPATH -u STCG_MODEL -u USE_MOCK_MODEL -u STCG_FORCE_REAL -u STCG_IMAGE_PATH -u STCG_DEVICE -u STCG_DTYPE -u STCG_QUANTISATION -u STCG_REVISION -u STCG_SEED
 
 .DEFAULT_GOAL := help
 .PHONY: help run test lint lab notebooks figures results colab newest pictures constraints clean
@@ -51,14 +51,17 @@ figures: $(READY) ## make every figure of the study at its full size into runs/s
 results: $(READY) ## take runs/study into docs/findings and the README
 	$(BIN)/python docs/results.py runs/study
 
+# Both install as a user does, not editable. setuptools would also pack what earlier builds left in the checkout.
 colab: ## run all notebooks with the versions that Colab brings, in .venv-colab (Python 3.13: COLAB_PYTHON)
 	@test -x .venv-colab/bin/pip || $(COLAB_PYTHON) -m venv .venv-colab
-	@.venv-colab/bin/pip install --quiet --disable-pip-version-check --constraint constraints/colab.txt $(TORCH) --editable . anywidget ipywidgets nbval pytest
+	@rm -rf build *.egg-info
+	@.venv-colab/bin/pip install --quiet --disable-pip-version-check --constraint constraints/colab.txt $(TORCH) . anywidget ipywidgets nbval pytest
 	$(NEUTRAL) .venv-colab/bin/python -m pytest $(NBVAL) --nbval-lax notebooks/*.ipynb
 
 newest: ## run all notebooks with the newest versions of everything but torch, in .venv-newest
 	@test -x .venv-newest/bin/pip || $(COLAB_PYTHON) -m venv .venv-newest
-	@.venv-newest/bin/pip install --quiet --disable-pip-version-check --upgrade --upgrade-strategy eager $(TORCH) --editable '.[lab]' nbval pytest
+	@rm -rf build *.egg-info
+	@.venv-newest/bin/pip install --quiet --disable-pip-version-check --upgrade --upgrade-strategy eager $(TORCH) '.[lab]' nbval pytest
 	$(NEUTRAL) .venv-newest/bin/python -m pytest $(NBVAL) --nbval-lax notebooks/*.ipynb
 
 pictures: $(READY) ## draw the picture of README.md anew (needs Chromium)
