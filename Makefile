@@ -3,7 +3,10 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-READY := $(VENV)/.ready
+# Stamps of what is installed: what running needs, then JupyterLab, panels and kaleido, then what the checks need.
+RUN := $(VENV)/.run
+LAB := $(VENV)/.lab
+TEST := $(VENV)/.test
 NAME := 01_stcg
 NOTEBOOK := notebooks/$(NAME).ipynb
 COLAB_PYTHON ?= python3.13
@@ -19,7 +22,7 @@ NEUTRAL := env -u PYTHONPATH -u STCG_MODEL -u USE_MOCK_MODEL -u STCG_FORCE_REAL 
 help: ## list what can be made
 	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' $(MAKEFILE_LIST)
 
-run: $(READY) ## explain the demo picture with the embedded model
+run: $(RUN) ## explain the demo picture with the embedded model
 	@out=runs/$(NAME)-$$(date -u +%Y%m%d-%H%M%S); \
 	echo "Explaining the demo picture, which takes a minute or two ..."; \
 	$(BIN)/stcg run $(NOTEBOOK) --out "$$out" > /dev/null || exit 1; \
@@ -34,21 +37,21 @@ test: lint ## check style and types, run all tests and the notebooks
 	$(NEUTRAL) $(BIN)/python -m pytest
 	$(NEUTRAL) $(BIN)/python -m pytest $(NBVAL) --nbval notebooks/*.ipynb
 
-lint: $(READY) ## check style and types
+lint: $(TEST) ## check style and types
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
-lab: $(READY) ## open the notebooks in JupyterLab
+lab: $(LAB) ## open the notebooks in JupyterLab
 	$(BIN)/jupyter lab --notebook-dir=notebooks
 
-notebooks: $(READY) ## execute the notebooks anew from notebooks/scripts and keep their outputs
+notebooks: $(LAB) ## execute the notebooks anew from notebooks/scripts and keep their outputs
 	$(NEUTRAL) $(BIN)/python notebooks/execute.py
 
-figures: $(READY) ## make every figure of the study at its full size into runs/study (hours; go on by calling it again)
+figures: $(LAB) ## make every figure of the study at its full size into runs/study (hours; go on by calling it again)
 	$(BIN)/stcg figures --out runs/study
 
-results: $(READY) ## take runs/study into docs/findings and the README
+results: $(LAB) ## take runs/study into docs/findings and the README
 	$(BIN)/python docs/results.py runs/study
 
 # Both install as a user does, not editable. setuptools would also pack what earlier builds left in the checkout.
@@ -64,19 +67,24 @@ newest: ## run all notebooks with the newest versions of everything but torch, i
 	@.venv-newest/bin/pip install --quiet --disable-pip-version-check --upgrade --upgrade-strategy eager $(TORCH) '.[lab]' nbval pytest
 	$(NEUTRAL) .venv-newest/bin/python -m pytest $(NBVAL) --nbval-lax notebooks/*.ipynb
 
-pictures: $(READY) ## draw the picture of README.md anew (needs Chromium)
+pictures: $(TEST) ## draw the picture of README.md anew (needs Chromium)
 	$(NEUTRAL) $(BIN)/python docs/pictures.py
 
-constraints: $(READY) ## write the versions that are installed to constraints/pinned.txt
+constraints: $(TEST) ## write the versions that are installed to constraints/pinned.txt
 	$(BIN)/python constraints/freeze.py
 
 clean: ## remove the environment and what tools leave behind; keep runs/
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-$(READY): pyproject.toml constraints/pinned.txt
+$(RUN): EXTRAS :=
+$(LAB): EXTRAS := [lab]
+$(TEST): EXTRAS := [lab,test,train]
+$(LAB): $(RUN)
+$(TEST): $(LAB)
+$(RUN) $(LAB) $(TEST): pyproject.toml constraints/pinned.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name one: make PYTHON=python3.12")'
-	@echo "Installing into $(VENV), which the first time takes some minutes ..."
+	@echo "Installing stcg-nb$(EXTRAS) into $(VENV), which the first time takes some minutes ..."
 	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints/pinned.txt --editable '.[lab,test,train]'
+	@$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints/pinned.txt --editable '.$(EXTRAS)'
 	@touch $@
