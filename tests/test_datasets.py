@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import pickle
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from stcg_nb.datasets import load_dataset
+from stcg_nb.datasets import Record, load_dataset
 from stcg_nb.datasets.base import choose
 from stcg_nb.errors import InputError
 from stcg_nb.images import to_png
@@ -176,6 +177,75 @@ def test_an_empty_or_damaged_cell(tmp_path: Path):
     with pytest.raises(InputError, match=r"row 2 of group 1 of 't.parquet' is empty"):
         b.read()
     assert c.read().shape == (8, 9, 3)
+
+
+def save_cells(path: Path, shades: list[int], group: int = 2) -> None:
+    """A table of one-shade pictures in its cells, `group` rows in a row group."""
+    table = pa.table({"image": [to_png(picture(s)) for s in shades], "question": ["a?"] * len(shades)})
+    if path.suffix == ".parquet":
+        pq.write_table(table, path, row_group_size=group)
+    else:
+        with pa.ipc.new_stream(path, table.schema) as stream:
+            stream.write_table(table, max_chunksize=group)
+
+
+def shades(records: list[Record]) -> list[int]:
+    return [int(r.read()[0, 0, 0]) for r in records]
+
+
+def loaded(path: Path) -> list[Record]:
+    """The records of a Parquet table, or of a folder that holds an Arrow file."""
+    return list(load_dataset(path) if path.suffix == ".parquet" else load_dataset("vqa-v2", folder=path.parent))
+
+
+@pytest.mark.parametrize("kind", ["parquet", "arrow"])
+def test_a_table_that_is_overwritten_gives_its_own_pictures_to_its_questions(tmp_path: Path, kind: str):
+    path = tmp_path / f"t.{kind}"
+    save_cells(path, [10, 20, 30])
+    before, old = path.stat(), loaded(path)
+    assert shades(old) == [10, 20, 30]
+    save_cells(path, [40, 50, 60])
+    assert path.stat().st_size == before.st_size  # the hard case: the time alone tells them apart
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns + 1))
+    assert shades(loaded(path)) == [40, 50, 60]
+    for record in old:
+        with pytest.raises(InputError, match=rf"'t.{kind}' has changed since its table was loaded; load it again."):
+            record.read()
+    save_cells(path, [70, 80, 90])
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns + 1))  # a coarse clock: nothing tells them apart
+    assert shades(loaded(path)) == [70, 80, 90]
+
+
+@pytest.mark.parametrize("kind", ["parquet", "arrow"])
+def test_a_file_that_shrinks_under_a_loaded_table_is_refused(tmp_path: Path, kind: str):
+    path = tmp_path / f"t.{kind}"
+    save_cells(path, [10, 20])
+    first, second = pickle.loads(pickle.dumps(loaded(path)))  # noqa: S301
+    assert shades([first]) == [10]
+    path.write_bytes(b"")
+    with pytest.raises(InputError, match="has changed since"):
+        second.read()
+    path.unlink()
+    with pytest.raises(InputError, match="No such file"):
+        second.read()
+
+
+def test_records_of_one_row_group_read_it_once_also_as_a_worker_gets_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    save_cells(tmp_path / "t.parquet", [10, 20, 30, 40, 50])
+    sent = [pickle.dumps(r) for r in load_dataset(tmp_path / "t.parquet")]  # one by one, as Ray sends them
+    assert max(map(len, sent)) < 1000
+    read: list[int] = []
+    group = pq.ParquetFile.read_row_group
+
+    def counted(self: pq.ParquetFile, i: int, **given: object) -> pa.Table:
+        read.append(i)
+        return group(self, i, **given)
+
+    monkeypatch.setattr(pq.ParquetFile, "read_row_group", counted)
+    assert shades([pickle.loads(s) for s in sent]) == [10, 20, 30, 40, 50]  # noqa: S301
+    assert read == [0, 1, 2]
 
 
 # Tables

@@ -11,7 +11,7 @@ column             what it holds
 =================  ====================================================================================================
 
 A row that lacks something becomes a record with a problem, not an error: one bad row is no reason to stop. Pictures in a cell are
-read when they are wanted, a row group at a time.
+read when they are wanted, a row group at a time. A file that has changed since its table was loaded is refused then.
 """
 
 from __future__ import annotations
@@ -39,24 +39,52 @@ _ANY_SPLIT = ("train", "validation", "val", "test", "testdev", "test-dev")
 
 
 @dataclass(frozen=True)
+class TableFile:
+    """A Parquet or Arrow file as it was when its table was loaded: what is kept of it in memory belongs to this state alone.
+
+    Attributes:
+        path: Where it is.
+        size: In bytes.
+        modified: When its content was last written, in nanoseconds.
+    """
+
+    path: Path
+    size: int
+    modified: int
+
+    @classmethod
+    def now(cls, path: Path) -> TableFile:
+        """The file in its present state."""
+        status = path.stat()
+        return cls(path, status.st_size, status.st_mtime_ns)
+
+    def check(self) -> None:
+        """Raises `InputError` if the file is in another state by now."""
+        if TableFile.now(self.path) != self:
+            raise InputError(f"{self.path.name!r} has changed since its table was loaded; load it again.")
+
+
+@dataclass(frozen=True)
 class CellPicture:
     """A picture in a cell of a Parquet or Arrow file: a row of a row group."""
 
-    file: Path
+    file: TableFile
     group: int
     row: int
 
     def read(self) -> np.ndarray:
+        name = self.file.path.name
         try:
+            self.file.check()  # before anything: pages that are mapped from a file that shrank end the process
             cell = _images(self.file, self.group)[self.row].as_py()
         except (pa.ArrowException, OSError) as error:
-            raise InputError(f"{self.file.name!r} is damaged ({_first_line(error)}); get it again.") from None
-        label = f"The picture in row {self.row + 1} of group {self.group + 1} of {self.file.name!r}"
+            raise InputError(f"{name!r} is damaged ({_first_line(error)}); get it again.") from None
+        label = f"The picture in row {self.row + 1} of group {self.group + 1} of {name!r}"
         data = cell.get("bytes") if isinstance(cell, dict) else cell
         if data:
             return read_bytes(data, label)
         if isinstance(cell, dict) and cell.get("path"):
-            return FilePicture(self.file.parent / cell["path"]).read()
+            return FilePicture(self.file.path.parent / cell["path"]).read()
         raise InputError(f"{label} is empty; give it one.")
 
 
@@ -90,7 +118,9 @@ def read_table(files: Sequence[Path], name: str, n: int | None = None, seed: int
             raise InputError(f"There is no file {str(file)!r}; check the path.")
     try:
         if files[0].suffix.lower() in _COLUMNAR:
-            groups = [(file, i, rows) for file in files for i, rows in enumerate(_group_sizes(file))]
+            _forget()
+            states = [TableFile.now(file) for file in files]
+            groups = [(file, i, rows) for file in states for i, rows in enumerate(_group_sizes(file))]
             size = sum(rows for _, _, rows in groups)
             rows = _chosen_cells(groups, choose(size, n, seed, name))
         else:
@@ -191,18 +221,18 @@ def _check_columns(columns: Sequence[str] | set[str], file: Path) -> None:
             )
 
 
-def _group_sizes(file: Path) -> list[int]:
+def _group_sizes(file: TableFile) -> list[int]:
     """How many rows each row group of a Parquet file has, or each batch of an Arrow file."""
-    if file.suffix == ".arrow":
-        _check_columns(_batches(file)[0].schema.names if _batches(file) else (), file)
+    if file.path.suffix == ".arrow":
+        _check_columns(_batches(file)[0].schema.names if _batches(file) else (), file.path)
         return [batch.num_rows for batch in _batches(file)]
-    with pq.ParquetFile(file) as parquet:
-        _check_columns(parquet.schema_arrow.names, file)
+    with pq.ParquetFile(file.path) as parquet:
+        _check_columns(parquet.schema_arrow.names, file.path)
         return [parquet.metadata.row_group(i).num_rows for i in range(parquet.num_row_groups)]
 
 
 def _chosen_cells(
-    groups: Sequence[tuple[Path, int, int]], chosen: np.ndarray
+    groups: Sequence[tuple[TableFile, int, int]], chosen: np.ndarray
 ) -> Iterator[tuple[int, Mapping[str, Any], Picture | None]]:
     """The chosen rows without their pictures' bytes, each with where its picture is."""
     start = 0
@@ -224,26 +254,39 @@ def _holds_pictures(kind: pa.DataType) -> bool:
     return pa.types.is_struct(kind) or any(is_kind(kind) for is_kind in bare)
 
 
-def _schema(file: Path) -> pa.Schema:
-    return _batches(file)[0].schema if file.suffix == ".arrow" else pq.read_schema(file)
+def _schema(file: TableFile) -> pa.Schema:
+    return _batches(file)[0].schema if file.path.suffix == ".arrow" else pq.read_schema(file.path)
 
 
-def _group(file: Path, group: int, columns: Sequence[str]) -> pa.Table:
-    if file.suffix == ".arrow":
-        return pa.Table.from_batches([_batches(file)[group]]).select(list(columns))
-    with pq.ParquetFile(file) as parquet:
-        return parquet.read_row_group(group, columns=list(columns))
+def _group(file: TableFile, group: int, columns: Sequence[str]) -> pa.Table:
+    """Raises `InputError` if the file was changed before or while it was read."""
+    if file.path.suffix == ".arrow":
+        table = pa.Table.from_batches([_batches(file)[group]]).select(list(columns))
+    else:
+        with pq.ParquetFile(file.path) as parquet:
+            table = parquet.read_row_group(group, columns=list(columns))
+    file.check()
+    return table
+
+
+# Kept for the records that follow each other, in whatever process reads them: a record that is sent to a worker stays light.
 
 
 @lru_cache(maxsize=1)
-def _images(file: Path, group: int) -> pa.ChunkedArray:
+def _images(file: TableFile, group: int) -> pa.ChunkedArray:
     return _group(file, group, ["image"]).column("image")
 
 
 @lru_cache(maxsize=4)
-def _batches(file: Path) -> list[pa.RecordBatch]:
+def _batches(file: TableFile) -> list[pa.RecordBatch]:
     """Of an Arrow file as ``datasets`` writes them (a stream); mapped, not read."""
-    return list(pa.ipc.open_stream(pa.memory_map(str(file))))
+    return list(pa.ipc.open_stream(pa.memory_map(str(file.path))))
+
+
+def _forget() -> None:
+    """Forget what is kept: a file's size and time may come out the same when it is written anew, and loading reads it anew."""
+    _images.cache_clear()
+    _batches.cache_clear()
 
 
 def _first_line(error: Exception) -> str:
