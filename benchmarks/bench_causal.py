@@ -52,15 +52,16 @@ from tqdm import tqdm
 from transformers import Blip2ForConditionalGeneration
 from transformers.utils import logging
 
-from stcg_nb.causal import find_causes
-from stcg_nb.fills import Filler
-from stcg_nb.game import Game
-from stcg_nb.intervals import cluster_bootstrap
-from stcg_nb.measures import held_out_masks, lds
+from stcg_nb.faithfulness.measures import held_out_masks, lds
+from stcg_nb.inputs.fills import Filler
+from stcg_nb.inputs.regions import make_regions
+from stcg_nb.interventions.causal_graph import find_causes
+from stcg_nb.interventions.masking import Game
 from stcg_nb.models import Model, load_model
 from stcg_nb.progress import watching
-from stcg_nb.regions import make_regions
-from stcg_nb.scenes import EVALUATION_SEEDS, Question, Scene, make_questions, make_scene, sample
+from stcg_nb.scenes.pictures import Scene, make_scene
+from stcg_nb.scenes.questions import EVALUATION_SEEDS, Question, make_questions, sample
+from stcg_nb.stats.bootstrap import cluster_bootstrap
 
 PARTS = ("speed", "cuts", "captum", "lds", "memory")
 BUDGETS = (28, 64, 128, 256, 1024)

@@ -40,9 +40,10 @@ from transformers import (
     BlipImageProcessorPil,
 )
 
+from stcg_nb.inputs.perturbations import DEFAULT, perturb
 from stcg_nb.models import SITES, Prompt, engine, load_model
-from stcg_nb.perturb import DEFAULT, perturb
-from stcg_nb.scenes import EVALUATION_SEEDS, KINDS, make_questions, make_scene
+from stcg_nb.scenes.pictures import make_scene
+from stcg_nb.scenes.questions import EVALUATION_SEEDS, KINDS, make_questions
 
 LARGE_TOKENS = 4
 TEXT = tuple(s for s in SITES if s != "vit")

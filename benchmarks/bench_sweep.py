@@ -39,8 +39,8 @@ import stcg_nb.sweep as module
 from stcg_nb.datasets import load_dataset
 from stcg_nb.models import engine
 from stcg_nb.models.engine import Engine
-from stcg_nb.sweep import How, sweep
-from stcg_nb.sweep_folder import BATCH, Done, SweepFolder
+from stcg_nb.sweep.folder import BATCH, Done, SweepFolder
+from stcg_nb.sweep.run import How, sweep
 
 LIGHT = How(regions="grid:2x2", perturbations=(), estimator="attention")
 METHODS = ("prompt", "answer", "target", "trace", "relevance")
@@ -142,7 +142,7 @@ def resume(kills: int = 5, n: int = 120) -> str:
 
 def ray(n: int) -> str:
     """Throughput of two pinned workers over that of one."""
-    from stcg_nb import sweep_ray
+    from stcg_nb.sweep import ray_pool as sweep_ray
 
     # Ray makes its workers nice, so that whatever else runs on their cores, the sweep's own writing included, goes first.
     os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112

@@ -27,9 +27,9 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 from lab import BROWSER, run_all, running
 
 from stcg_nb import explain
-from stcg_nb.drawing import Drawing
-from stcg_nb.sheet import View, choose
-from stcg_nb.sources import open_image
+from stcg_nb.graph.selection import View, choose
+from stcg_nb.inputs.open_image import open_image
+from stcg_nb.viz.graph_svg import Drawing
 
 QUESTION = "what color is the thing left of the yellow car?"
 SIZES = {"24 regions, 300 links": ("grid:4x6", 300), "256 regions, 2,000 links": ("grid:16x16", 2000)}

@@ -23,8 +23,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers import Blip2Config, Blip2ForConditionalGeneration, T5Config
 
 from stcg_nb import explain, load_model
+from stcg_nb.inputs.open_image import PHOTO_QUESTIONS, open_image
 from stcg_nb.progress import watching
-from stcg_nb.sources import PHOTO_QUESTIONS, open_image
 
 QUESTIONS, PICTURES = 214_354, 40_504  # of VQA-v2's validation split
 PROMPT, STEPS = 15, 2  # tokens of a question in its template, and of an answer with its end mark

@@ -1,7 +1,8 @@
 """Ways of learning which words and regions an answer rests on, all put on one footing.
 
 An estimator is given a game, a number of forward passes and a seed, and returns a function that predicts the values of masks, ``[mask,
-player]`` to ``[mask, step]``. All play the same game (`stcg_nb.game`): the same players, the same log-odds, the same model. What
+player]`` to ``[mask, step]``. All play the same game (`stcg_nb.interventions.masking`): the same players, the same log-odds, the
+same model. What
 an estimator predicts is what its own numbers mean: the sum of its weights over present players and, where it has interactions,
 over sets of players that are present together, which is how Shapley values, k-SII, Faith-Shap and Faith-Banzhaf indices and
 Möbius coefficients approximate a game. Only ranks are compared, so that constants do not matter.
@@ -25,11 +26,11 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LassoCV
 from torch import Tensor
 
-from stcg_nb.alignment import align, needed_sites
-from stcg_nb.causal import Causes, find_causes
+from stcg_nb.attention.alignment import align, needed_sites
 from stcg_nb.errors import InputError
-from stcg_nb.game import Game
-from stcg_nb.measures import held_out_masks
+from stcg_nb.faithfulness.measures import held_out_masks
+from stcg_nb.interventions.causal_graph import Causes, find_causes
+from stcg_nb.interventions.masking import Game
 
 Predict = Callable[[np.ndarray], np.ndarray]
 Value = Callable[[np.ndarray], np.ndarray]

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from stcg_nb.figure_card import ROWS, card_figure
+from stcg_nb.viz.card import ROWS, card_figure
 
 HERE = Path(__file__).parent
 README = HERE.parent / "README.md"

@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 
 from stcg_nb import demo, explain
-from stcg_nb.figures import graph_figure
+from stcg_nb.viz.figures.graph import graph_figure
 
 HERE = Path(__file__).parent
 TARGET, EXPLORER = HERE / "graph.png", HERE / "explore.png"

@@ -16,10 +16,10 @@ from typing import Any
 
 import cv2
 
-from stcg_nb.figures_findings import verdicts
-from stcg_nb.findings import FAMILY, load_finding, p_text
-from stcg_nb.reproduce import NOTEBOOKS
-from stcg_nb.saving import save_figure
+from stcg_nb.study.figures import verdicts
+from stcg_nb.study.findings import FAMILY, load_finding, p_text
+from stcg_nb.study.reproduce import NOTEBOOKS
+from stcg_nb.viz.figure_files import save_figure
 
 HERE = Path(__file__).parent
 TARGET = HERE / "findings"

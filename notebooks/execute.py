@@ -15,7 +15,7 @@ import jupytext
 import nbformat
 from nbclient import NotebookClient
 
-from stcg_nb.runs import drop_widgets
+from stcg_nb.notebooks.widget_state import drop_widgets
 
 HERE = Path(__file__).parent
 SCRIPTS = HERE / "scripts"

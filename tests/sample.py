@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
-from stcg_nb.scenes import make_scene
+from stcg_nb.scenes.pictures import make_scene
 
 QUESTION = "what color is the car left of the house?"
 ANSWER = "a red car"

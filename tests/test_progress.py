@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from stcg_nb import load_model
-from stcg_nb.cutting import cut_effects
-from stcg_nb.game import Game
+from stcg_nb.attention.knockout import cut_effects
+from stcg_nb.inputs.regions import make_regions
+from stcg_nb.interventions.masking import Game
 from stcg_nb.progress import Stopped, progress, watching
-from stcg_nb.regions import make_regions
 
 
 @pytest.fixture(scope="module")

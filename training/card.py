@@ -16,9 +16,9 @@ from typing import Any
 
 from transformers import AutoConfig, Blip2ForConditionalGeneration
 
-from stcg_nb.accuracy import measure
+from stcg_nb.datasets.accuracy import measure
 from stcg_nb.models import load_model
-from stcg_nb.scenes import KINDS, MULTI_TOKEN_KINDS
+from stcg_nb.scenes.questions import KINDS, MULTI_TOKEN_KINDS
 
 MEANING = {
     "color": "the colour of an object",
@@ -45,7 +45,7 @@ A genuine `Blip2ForConditionalGeneration` with BLIP-2's own geometry: {patches} 
 tokens, a T5 encoder-decoder; {parameters:,} parameters. It is a test bed for explanations: it really looks and really listens,
 and for every picture it is known what each answer rests on. It is of no use on photographs.
 
-It was trained by `training/train.py` on the package's own scenes (`stcg_nb.scenes`) and on the training split of the public
+It was trained by `training/train.py` on the package's own scenes (`stcg_nb.scenes.questions`) and on the training split of the public
 easy-vqa package. Pictures in training were altered now and then as the perturbations alter them (objects or ground filled in with
 their surroundings, noise, JPEG, brightness), and function words hidden, so that such counterfactuals are not foreign to it. The
 prompt is BLIP-2's, `Question: {{}} Answer:`.
@@ -72,7 +72,8 @@ common than others ("yes", "no").
 
 ## Limits
 
-Eight shapes, seven colours, two to five objects that do not overlap, questions in the templates of `stcg_nb.scenes` and of easy-vqa.
+Eight shapes, seven colours, two to five objects that do not overlap, questions in the templates of `stcg_nb.scenes.questions`
+and of easy-vqa.
 Small letters and capitals are the same to it; a word that it has never seen is read letter by letter and means nothing.
 """
 

@@ -19,8 +19,9 @@ from build import GRID, IMAGE_SIZE
 from PIL import Image
 from torch.utils.data import IterableDataset
 
-from stcg_nb.scenes import DIRECTIONS, Question, Scene, make_questions, make_scene
-from stcg_nb.sprites import COLORS, SHAPES
+from stcg_nb.scenes.pictures import Scene, make_scene
+from stcg_nb.scenes.questions import DIRECTIONS, Question, make_questions
+from stcg_nb.scenes.sprites import COLORS, SHAPES
 
 PROMPT = "Question: {} Answer:"
 FUNCTION_WORDS = {"the", "a", "an", "in", "picture", "image", "do", "you", "me", "of", "to", "is", "does", "are"}

@@ -28,8 +28,8 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 from transformers import AutoProcessor, Blip2ForConditionalGeneration
 
-from stcg_nb.scenes import MAX_OBJECTS
-from stcg_nb.sprites import COLORS, SHAPES
+from stcg_nb.scenes.pictures import MAX_OBJECTS
+from stcg_nb.scenes.sprites import COLORS, SHAPES
 
 STAGES = ("see", "answer", "reason")
 # Learning rates of the ViT's matrices, the other modules' matrices (both Muon) and everything else (AdamW). Muon at 0.02

@@ -66,7 +66,7 @@ from pathlib import Path
 import plotly.io as pio
 
 from stcg_nb import widgets
-from stcg_nb.figures import CONFIG, timeline
+from stcg_nb.viz import CONFIG, timeline
 
 pio.renderers.default = "colab" if "google.colab" in sys.modules else "plotly_mimetype"
 session = widgets.start(

@@ -61,14 +61,21 @@ import plotly.io as pio
 from PIL import Image
 
 from stcg_nb import demo, explain, load_model
-from stcg_nb.card import measure_game
-from stcg_nb.figure_card import card_figure
-from stcg_nb.figures import CONFIG, graph_figure, perturbation_panel, step_heatmaps, timeline, word_heatmaps
-from stcg_nb.game import Game
-from stcg_nb.images import read_image
-from stcg_nb.perturb import DEFAULT, PERTURBATIONS
-from stcg_nb.regions import make_regions
+from stcg_nb.faithfulness import measure_game
+from stcg_nb.inputs import PERTURBATIONS, make_regions, read_image
+from stcg_nb.inputs.perturbations import DEFAULT
+from stcg_nb.interventions import Game
 from stcg_nb.settings import Settings
+from stcg_nb.viz import (
+    CONFIG,
+    card_figure,
+    graph_figure,
+    perturbation_panel,
+    step_heatmaps,
+    timeline,
+    word_heatmaps,
+    write_html,
+)
 
 pio.renderers.default = "colab" if "google.colab" in sys.modules else "plotly_mimetype"
 settings = Settings()  # what the environment asks for
@@ -247,7 +254,7 @@ else:
     folder.mkdir(parents=True, exist_ok=True)
     stcg.to_json(folder / "stcg.json")  # all numbers
     stcg.to_graphml(folder / "graph.graphml")  # for Gephi, yEd, networkx
-    stcg.to_html(folder / "stcg.html")  # one page that needs no kernel and no network
+    write_html(stcg, folder / "stcg.html")  # one page that needs no kernel and no network
     stcg.save(folder / "stcg.npz")  # everything, for STCG.load
     print("Saved: stcg.json, graph.graphml, stcg.html, stcg.npz")
 
@@ -258,5 +265,5 @@ else:
 # - Try your own picture: set `image`. `tiny` knows nothing but drawn scenes, so use a real checkpoint for photographs.
 # - Compare estimators: run again with `estimator="attention"`, `"rollout"` or `"gradient"`; the counterfactual numbers stay the
 #   same, without intervals and verdicts.
-# - Add a perturbation of your own with the decorator `stcg_nb.perturb.register`, and name it in `perturbations`.
+# - Add a perturbation of your own with the decorator `stcg_nb.inputs.perturbations.register`, and name it in `perturbations`.
 # - Without a notebook: `stcg explain PICTURE "QUESTION" --out FOLDER`.

@@ -51,11 +51,10 @@ import numpy as np
 import plotly.io as pio
 
 from stcg_nb import demo, explain, load_model
-from stcg_nb.figures import CONFIG, graph_figure
-from stcg_nb.measures import seed_faithfulness
-from stcg_nb.models.base import check_question
-from stcg_nb.saving import save_figure
-from stcg_nb.study import check_number
+from stcg_nb.faithfulness import seed_faithfulness
+from stcg_nb.models.protocol import check_question
+from stcg_nb.study.records import check_number
+from stcg_nb.viz import CONFIG, graph_figure, save_figure, write_html
 
 pio.renderers.default = "colab" if "google.colab" in sys.modules else "plotly_mimetype"
 check_number("seed", seed, 0, 10**6)
@@ -138,7 +137,7 @@ if run_dir is None:
 else:
     save_figure(graph_figure(stcg), run_dir, "graph")
     stcg.to_json(f"{run_dir}/stcg.json")
-    stcg.to_html(f"{run_dir}/stcg.html")
+    write_html(stcg, f"{run_dir}/stcg.html")
     print("Saved: the graph as PNG, SVG and HTML, all numbers as JSON, and one page with all figures.")
 
 # %% [markdown]

@@ -52,14 +52,11 @@ run_dir: Optional[str] = None  # a folder for the graph; None: nothing is saved
 import plotly.io as pio
 
 from stcg_nb import demo, explain, load_model
-from stcg_nb.figures import CONFIG, graph_figure, perturbation_panel
-from stcg_nb.images import read_image
-from stcg_nb.models.base import check_question
-from stcg_nb.perturb import register
-from stcg_nb.regions import box_regions
-from stcg_nb.saving import save_figure
+from stcg_nb.inputs import box_regions, read_image, register
+from stcg_nb.models.protocol import check_question
 from stcg_nb.settings import Settings
-from stcg_nb.study import check_number
+from stcg_nb.study.records import check_number
+from stcg_nb.viz import CONFIG, graph_figure, perturbation_panel, save_figure, write_html
 
 pio.renderers.default = "colab" if "google.colab" in sys.modules else "plotly_mimetype"
 check_number("strength", strength, 0, 1, whole=False)
@@ -137,5 +134,5 @@ else:
     save_figure(graph_figure(stcg), run_dir, "graph")
     save_figure(perturbation_panel(stcg), run_dir, "perturbations")
     stcg.to_json(f"{run_dir}/stcg.json")
-    stcg.to_html(f"{run_dir}/stcg.html")
+    write_html(stcg, f"{run_dir}/stcg.html")
     print("Saved: figures as PNG, SVG and HTML, all numbers as JSON, and one page with all figures.")

@@ -42,12 +42,10 @@ from pathlib import Path
 import plotly.io as pio
 
 from stcg_nb import STCG
-from stcg_nb import sweep_summary as summary
 from stcg_nb.datasets import load_dataset
-from stcg_nb.figures import graph_figure
-from stcg_nb.style import CONFIG
-from stcg_nb.sweep import How, sweep
-from stcg_nb.sweep_folder import read_manifest
+from stcg_nb.sweep import How, read_manifest, sweep
+from stcg_nb.sweep import summary as summary
+from stcg_nb.viz import CONFIG, graph_figure
 
 pio.renderers.default = "colab" if "google.colab" in sys.modules else "plotly_mimetype"
 

@@ -59,10 +59,9 @@ run_dir: Optional[str] = None  # a folder for the figure and its numbers; None: 
 import plotly.io as pio
 
 from stcg_nb import demo, explain, load_model
-from stcg_nb import figures_findings as figures
-from stcg_nb.saving import save_figure
-from stcg_nb.study import check_number
-from stcg_nb.style import CONFIG
+from stcg_nb.study import figures as figures
+from stcg_nb.study.records import check_number
+from stcg_nb.viz import CONFIG, save_figure
 
 pio.renderers.default = "colab" if "google.colab" in sys.modules else "plotly_mimetype"
 check_number("strength", strength, 0, 1, whole=False)

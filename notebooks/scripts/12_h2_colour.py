@@ -55,14 +55,14 @@ run_dir: Optional[str] = None  # a folder for figures and numbers; None: nothing
 import numpy as np
 import plotly.io as pio
 
-from stcg_nb import figures_findings as figures
-from stcg_nb import measurements
-from stcg_nb.findings import between, conclude, paired, save_finding
-from stcg_nb.perturb import DEFAULT, PERTURBATIONS
-from stcg_nb.saving import save_figure
+from stcg_nb.inputs import PERTURBATIONS
+from stcg_nb.inputs.perturbations import DEFAULT
 from stcg_nb.scenes import KINDS
-from stcg_nb.study import Study, check_claimed, check_names, check_number
-from stcg_nb.style import CONFIG
+from stcg_nb.stats import between, paired
+from stcg_nb.study import Study, conclude, measurements, save_finding
+from stcg_nb.study import figures as figures
+from stcg_nb.study.records import check_claimed, check_names, check_number
+from stcg_nb.viz import CONFIG, save_figure
 
 pio.renderers.default = "colab" if "google.colab" in sys.modules else "plotly_mimetype"
 names = list(DEFAULT) if perturbations is None else perturbations

@@ -55,13 +55,12 @@ run_dir: Optional[str] = None  # a folder for figures and numbers; None: nothing
 import numpy as np
 import plotly.io as pio
 
-from stcg_nb import figures_findings as figures
-from stcg_nb import measurements
-from stcg_nb.alignment import check_estimator
-from stcg_nb.findings import conclude, paired, save_finding
-from stcg_nb.saving import save_figure
-from stcg_nb.study import Study, check_number
-from stcg_nb.style import CONFIG
+from stcg_nb.attention.alignment import check_estimator
+from stcg_nb.stats import paired
+from stcg_nb.study import Study, conclude, measurements, save_finding
+from stcg_nb.study import figures as figures
+from stcg_nb.study.records import check_number
+from stcg_nb.viz import CONFIG, save_figure
 
 pio.renderers.default = "colab" if "google.colab" in sys.modules else "plotly_mimetype"
 check_estimator(estimator)
@@ -80,7 +79,7 @@ if study.vlm.synthetic:
 # S[word, patch] is how strongly the estimator links a word with each patch. A word's *strength* is the sum of its links; its
 # *entropy* in nats says how spread they are: 0 if all goes to one patch, log 256 = 5.55 if all patches are alike. What the
 # answer *loses* when the word is cut from the model's attention (log-odds) stands beside: it is no part of the claim, but says
-# whether strength means anything. Function words are a fixed list (`stcg_nb.measurements.FUNCTION_WORDS`).
+# whether strength means anything. Function words are a fixed list (`stcg_nb.inputs.words.FUNCTION_WORDS`).
 #
 # **Declared before measuring.** Within a question, content words against function words: (1) the base-2 logarithm of the ratio
 # of mean strengths lies above 0; under 0.1 (7 %) would not matter. (2) The mean entropy of function words minus that of content

@@ -54,14 +54,12 @@ run_dir: Optional[str] = None  # a folder for figures and numbers; None: nothing
 import numpy as np
 import plotly.io as pio
 
-from stcg_nb import figures_findings as figures
-from stcg_nb import measurements
-from stcg_nb.findings import against_orders, conclude, save_finding
-from stcg_nb.saving import save_figure
-from stcg_nb.scenes import MULTI_TOKEN_KINDS
-from stcg_nb.study import Study
-from stcg_nb.style import CONFIG
-from stcg_nb.temporal import step_orders
+from stcg_nb.graph.temporal import step_orders
+from stcg_nb.scenes.questions import MULTI_TOKEN_KINDS
+from stcg_nb.stats import against_orders
+from stcg_nb.study import Study, conclude, measurements, save_finding
+from stcg_nb.study import figures as figures
+from stcg_nb.viz import CONFIG, save_figure
 
 pio.renderers.default = "colab" if "google.colab" in sys.modules else "plotly_mimetype"
 

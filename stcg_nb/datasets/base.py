@@ -15,8 +15,8 @@ from typing import Protocol
 import numpy as np
 
 from stcg_nb.errors import InputError
-from stcg_nb.images import read_image
-from stcg_nb.scenes import make_scene
+from stcg_nb.inputs.images import read_image
+from stcg_nb.scenes.pictures import make_scene
 
 
 class Picture(Protocol):
@@ -38,7 +38,7 @@ class FilePicture:
 
 @dataclass(frozen=True)
 class ScenePicture:
-    """A drawn scene (`stcg_nb.scenes`), by its seed."""
+    """A drawn scene (`stcg_nb.scenes.questions`), by its seed."""
 
     seed: int
 

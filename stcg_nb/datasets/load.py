@@ -10,7 +10,7 @@ from stcg_nb.datasets.base import Dataset, FilePicture, Record, ScenePicture, ch
 from stcg_nb.datasets.table import ENDINGS, find_parts, read_table
 from stcg_nb.datasets.vqa2 import SPLITS, holds_official, read_official
 from stcg_nb.errors import InputError
-from stcg_nb.scenes import sample
+from stcg_nb.scenes.questions import sample
 
 NAMES = ("scenes", "easy-vqa", "vqa-v2")
 SCENES = 200
@@ -74,7 +74,7 @@ def _easy_vqa(n: int | None, seed: int) -> Dataset:
         import easy_vqa
     except ImportError:
         raise InputError("The package easy-vqa is not installed; install it: pip install easy-vqa.") from None
-    from stcg_nb.accuracy import easy_vqa_kind
+    from stcg_nb.datasets.easy_vqa import easy_vqa_kind
 
     texts, answers, numbers = easy_vqa.get_test_questions()
     paths = {number: Path(path) for number, path in easy_vqa.get_test_image_paths().items()}

@@ -31,7 +31,7 @@ import pyarrow.parquet as pq
 
 from stcg_nb.datasets.base import FilePicture, Picture, Record, choose
 from stcg_nb.errors import InputError
-from stcg_nb.images import read_bytes
+from stcg_nb.inputs.images import read_bytes
 
 ENDINGS = (".csv", ".jsonl", ".parquet")
 _COLUMNAR = (".parquet", ".arrow")

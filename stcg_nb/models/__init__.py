@@ -1,6 +1,6 @@
 """Models behind one protocol: the embedded BLIP-2, any other BLIP-2, and a mock."""
 
-from stcg_nb.models.base import SITES, Answer, Model, Prompt, Trace
 from stcg_nb.models.load import load_model
+from stcg_nb.models.protocol import SITES, Answer, Model, Prompt, Trace
 
 __all__ = ["SITES", "Answer", "Model", "Prompt", "Trace", "load_model"]

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 from transformers import GenerationConfig
 
-from stcg_nb.models.base import MAX_NEW_TOKENS, Prompt
-from stcg_nb.models.halves import Cuts, hidden, join, log_odds, step_edges, word_edges
+from stcg_nb.models.adapters import Cuts, hidden, join, log_odds, step_edges, word_edges
+from stcg_nb.models.protocol import MAX_NEW_TOKENS, Prompt
 
 PREFIX = "Answer:"  # any text that an answer may follow
 
@@ -98,7 +98,7 @@ class DecoderOnly:
         return attention[..., :length, :length][..., place, :][..., place]
 
     def _order(self, prompt: Prompt, length: int) -> np.ndarray:
-        """Which place in the order of `stcg_nb.models.halves` each position of the sequence has, ``[position]``."""
+        """Which place in the order of `stcg_nb.models.adapters` each position of the sequence has, ``[position]``."""
         text = self._n + np.arange(length - self._n)
         return np.concatenate([text[: prompt.image_at], np.arange(self._n), text[prompt.image_at :]])
 

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 from transformers import GenerationConfig
 
-from stcg_nb.models.base import Prompt
-from stcg_nb.models.halves import Cuts, hidden, join, log_odds, step_edges, word_edges
+from stcg_nb.models.adapters import Cuts, hidden, join, log_odds, step_edges, word_edges
+from stcg_nb.models.protocol import Prompt
 
 PLACES = {
     "encoder": r"language_model\.encoder\.block\.\d+\.layer\.0\.SelfAttention$",

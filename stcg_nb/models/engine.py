@@ -1,13 +1,13 @@
 """The engine: any family of models through counterfactuals, batched.
 
-1. What the image half makes of an image is kept and serves every mask of words (`stcg_nb.models.encoding`).
+1. What the image half makes of an image is kept and serves every mask of words (`stcg_nb.models.image_cache`).
 2. The answer is generated greedily once. Every counterfactual run is then teacher-forced on it: one forward pass over
    many rows, no generation.
 3. Attention is captured and cut in one place (`stcg_nb.models.attention`).
 4. The number of rows in a pass starts from what fits into free memory and halves when memory runs out
-   (`stcg_nb.models.batches`).
+   (`stcg_nb.models.batching`).
 
-What differs from family to family is in the two halves (`stcg_nb.models.halves`).
+What differs from family to family is in the two halves (`stcg_nb.models.adapters`).
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ import torch
 from torch import Tensor
 
 from stcg_nb.errors import ModelError
+from stcg_nb.models.adapters import Cuts
 from stcg_nb.models.attention import IMPLEMENTATION, install, probing
-from stcg_nb.models.base import MAX_NEW_TOKENS, VISION_SITES, Answer, Prompt, Trace, check_cuts, check_trace
-from stcg_nb.models.batches import Batches
-from stcg_nb.models.encoding import Encoded, Encoder, tensors
+from stcg_nb.models.batching import Batches
 from stcg_nb.models.families import Family, Readers
-from stcg_nb.models.halves import Cuts
+from stcg_nb.models.image_cache import Encoded, Encoder, tensors
+from stcg_nb.models.protocol import MAX_NEW_TOKENS, VISION_SITES, Answer, Prompt, Trace, check_cuts, check_trace
 
 
 class Engine:

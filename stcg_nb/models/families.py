@@ -11,12 +11,12 @@ import numpy as np
 import transformers
 from torch import Tensor
 
+from stcg_nb.models.adapters import ImageHalf, LanguageHalf
 from stcg_nb.models.decoder_only import DecoderOnly
 from stcg_nb.models.encoder_decoder import EncoderDecoder
-from stcg_nb.models.halves import ImageHalf, LanguageHalf
-from stcg_nb.models.llava import Patches
+from stcg_nb.models.patch_tokens import Patches
 from stcg_nb.models.qformer import QFormer, QuestionQFormer
-from stcg_nb.models.reading import Reader
+from stcg_nb.models.tokens import Reader
 
 
 @dataclass(frozen=True)

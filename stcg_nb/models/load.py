@@ -23,12 +23,12 @@ from packaging.version import Version
 from safetensors import SafetensorError
 
 from stcg_nb.errors import InputError, ModelError
-from stcg_nb.models.base import Model
 from stcg_nb.models.engine import Engine
 from stcg_nb.models.families import FAMILIES, Family
+from stcg_nb.models.loading_progress import loading_told
+from stcg_nb.models.memory import DeviceMap, check_fit, choose
 from stcg_nb.models.mock import Mock
-from stcg_nb.models.placing import DeviceMap, check_fit, choose
-from stcg_nb.models.watched import loading_told
+from stcg_nb.models.protocol import Model
 from stcg_nb.progress import progress
 from stcg_nb.settings import Settings
 

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from stcg_nb.errors import InputError
-from stcg_nb.models.base import (
+from stcg_nb.models.protocol import (
     CUTS,
     SITES,
     Answer,

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from stcg_nb.models.base import CUTS, Prompt
-from stcg_nb.models.halves import Cuts, float_dtype
+from stcg_nb.models.adapters import Cuts, float_dtype
+from stcg_nb.models.protocol import CUTS, Prompt
 
 PLACES = {
     "vit": r"vision_model\.encoder\.layers\.\d+\.self_attn$",

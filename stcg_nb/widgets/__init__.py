@@ -26,12 +26,12 @@ except ImportError as error:
     ) from error
 
 from stcg_nb.widgets.panel import Panel
-from stcg_nb.widgets.panel_compare import Compare
-from stcg_nb.widgets.panel_explore import Explorer
-from stcg_nb.widgets.panel_input import InputPanel
-from stcg_nb.widgets.panel_model import ModelPanel
-from stcg_nb.widgets.panel_perturb import PerturbationPanel
-from stcg_nb.widgets.panel_save import SavePanel
+from stcg_nb.widgets.panels.compare import Compare
+from stcg_nb.widgets.panels.explore import Explorer
+from stcg_nb.widgets.panels.input import InputPanel
+from stcg_nb.widgets.panels.model import ModelPanel
+from stcg_nb.widgets.panels.perturb import PerturbationPanel
+from stcg_nb.widgets.panels.save import SavePanel
 from stcg_nb.widgets.session import Session, start
 from stcg_nb.widgets.state import State
 from stcg_nb.widgets.worker import someone_watches

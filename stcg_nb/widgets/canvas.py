@@ -1,6 +1,7 @@
 """A picture that can be clicked and drawn on, and text that can be copied: the only two widgets with JavaScript of their own.
 
-The picture is an SVG from `stcg_nb.drawing`: thousands of links are redrawn at once, and each of its parts can take the keyboard's
+The picture is an SVG from `stcg_nb.viz.graph_svg`: thousands of links are redrawn at once, and each of its parts can take the
+keyboard's
 focus. What is chosen comes back as a name.
 """
 

@@ -10,7 +10,7 @@ import shlex
 from dataclasses import asdict
 from typing import Any
 
-from stcg_nb.sources import unperturbed
+from stcg_nb.inputs.open_image import unperturbed
 from stcg_nb.widgets.state import State
 
 NOTEBOOK = "notebooks/00_explore.ipynb"
@@ -23,10 +23,10 @@ def code(state: State) -> str:
     from stcg_nb import explain, lo
     """
     imports, lines = _explaining(state)
-    imports["stcg_nb.drawing"] = ["graph_svg"]
+    imports["stcg_nb.viz.graph_svg"] = ["graph_svg"]
     lines.append("print(stcg.answer)")
     if state.site is not None:
-        imports["stcg_nb.heads"] = ["head_alignment", "of_head"]
+        imports["stcg_nb.attention.heads"] = ["head_alignment", "of_head"]
         lines += [
             f"heads = head_alignment(image, question, model, {state.site!r}, regions=regions)",
             f"stcg = of_head(stcg, heads, layer={state.layer!r}, head={state.head!r})",
@@ -37,8 +37,8 @@ def code(state: State) -> str:
     )  # fmt: skip
     lines.append(f"svg = graph_svg({shown})")
     if state.cuts:
-        imports["stcg_nb.cutting"] = ["cut"]
-        imports["stcg_nb.links"] = ["cut_edges"]
+        imports["stcg_nb.attention.knockout"] = ["cut"]
+        imports["stcg_nb.attention.link_edges"] = ["cut_edges"]
         lines += [
             f"edges = cut_edges({list(state.cuts)!r}, model)",
             "without = cut(model, image, question, edges, regions=regions)",
@@ -57,7 +57,7 @@ def comparison(first: State, second: State, links: str, top: int) -> str:
     more, others = _explaining(second)
     for module, names in more.items():
         imports[module] = sorted({*imports.get(module, []), *names})
-    imports |= {"stcg_nb.difference": ["difference"], "stcg_nb.drawing": ["Drawing"]}
+    imports |= {"stcg_nb.graph.difference": ["difference"], "stcg_nb.viz.graph_svg": ["Drawing"]}
     again = others[1:] if others[0] == lines[0] else others  # one model is loaded once
     lines += ["first = stcg", "", *again, "second = stcg", ""]
     lines += ["found = difference(first, second)", f"svg = Drawing(first).changes(found, {links!r}, {top!r})"]
@@ -66,17 +66,17 @@ def comparison(first: State, second: State, links: str, top: int) -> str:
 
 def _explaining(state: State) -> tuple[dict[str, list[str]], list[str]]:
     """Imports and lines that make ``stcg``; names by module."""
-    imports = {"stcg_nb": ["explain", "load_model"], "stcg_nb.sources": ["open_image"]}
+    imports = {"stcg_nb": ["explain", "load_model"], "stcg_nb.inputs.open_image": ["open_image"]}
     loading = _arguments(
         repr(state.model), device=_unless(state.device, "auto"), dtype=_unless(state.dtype, "auto"),
         quantisation=_unless(state.quantisation, "none"), revision=_unless(state.revision, None),
     )  # fmt: skip
     lines = [f"model = load_model({loading})", f"image = open_image({state.image!r})"]
     if state.boxes:
-        imports["stcg_nb.regions"] = ["box_regions"]
+        imports["stcg_nb.inputs.regions"] = ["box_regions"]
         lines.append(f"regions = box_regions(image, {box_names(state)!r})")
     elif (source := unperturbed(state.image)) != state.image:
-        imports["stcg_nb.regions"] = ["make_regions"]
+        imports["stcg_nb.inputs.regions"] = ["make_regions"]
         lines.append(f"regions = make_regions(open_image({source!r}), {state.regions!r})")
     else:
         lines.append(f"regions = {state.regions!r}")
@@ -118,7 +118,7 @@ def command(state: State) -> str:
 
 
 def box_names(state: State) -> dict[str, tuple[int, int, int, int]]:
-    """The drawn boxes with names, as `stcg_nb.regions.box_regions` takes them."""
+    """The drawn boxes with names, as `stcg_nb.inputs.regions.box_regions` takes them."""
     return {f"b{i}": box for i, box in enumerate(state.boxes)}
 
 
@@ -132,7 +132,7 @@ def _wrapped(begin: str, names: list[str]) -> list[str]:
 
 def _reads_as_json(text: str) -> bool:
     """Whether the command line would take a text for something else."""
-    from stcg_nb.cli import read_value
+    from stcg_nb.notebooks.parameters import read_value
 
     return read_value(text) != text
 

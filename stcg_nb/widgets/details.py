@@ -4,9 +4,19 @@ from __future__ import annotations
 
 import math
 
-from stcg_nb.drawing import ends, link_name
-from stcg_nb.graph import STCG, Edge
-from stcg_nb.sheet import TOGETHER, View, choose, node_labels, players, shows, surely_beyond, touches
+from stcg_nb.graph.selection import (
+    TOGETHER,
+    View,
+    choose,
+    ends,
+    link_name,
+    node_labels,
+    players,
+    shows,
+    surely_beyond,
+    touches,
+)
+from stcg_nb.graph.stcg import STCG, Edge
 from stcg_nb.widgets.panel import table, text
 
 ROWS = 12

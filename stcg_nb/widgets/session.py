@@ -17,17 +17,16 @@ import numpy as np
 import xarray as xr
 
 from stcg_nb import explain, load_model
-from stcg_nb.cutting import Cut, cut
-from stcg_nb.drawing import Drawing
-from stcg_nb.graph import STCG
-from stcg_nb.heads import head_alignment
-from stcg_nb.links import cut_edges
+from stcg_nb.attention.heads import head_alignment
+from stcg_nb.attention.knockout import Cut, cut, cut_edges
+from stcg_nb.graph.stcg import STCG
+from stcg_nb.inputs.open_image import open_image, suggestions, unperturbed
+from stcg_nb.inputs.regions import Regions, box_regions, make_regions
+from stcg_nb.interventions.perturbation_effects import Sensitivity, sensitivities
 from stcg_nb.models import Answer, Model
 from stcg_nb.progress import progress
-from stcg_nb.regions import Regions, box_regions, make_regions
-from stcg_nb.sensitivity import Sensitivity, sensitivities
 from stcg_nb.settings import Settings
-from stcg_nb.sources import open_image, suggestions, unperturbed
+from stcg_nb.viz.graph_svg import Drawing
 from stcg_nb.widgets.code import box_names
 from stcg_nb.widgets.state import State
 from stcg_nb.widgets.worker import Job, Worker

@@ -11,12 +11,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, get_args
 
-from stcg_nb import DEMO_QUESTION
 from stcg_nb.errors import InputError
-from stcg_nb.explain import ESTIMATORS
-from stcg_nb.perturb import DEFAULT
+from stcg_nb.explanation import ESTIMATORS
+from stcg_nb.graph.selection import LINKS, View
+from stcg_nb.inputs.demo import DEMO_QUESTION
+from stcg_nb.inputs.perturbations import DEFAULT
 from stcg_nb.settings import Settings
-from stcg_nb.sheet import LINKS, View
 
 EXPLAINED = (
     "model", "device", "dtype", "quantisation", "revision", "image", "question", "estimator", "regions", "boxes",
@@ -38,13 +38,13 @@ class State:
 
     Attributes:
         model, device, dtype, quantisation, revision: For `stcg_nb.load_model`.
-        image: For `stcg_nb.sources.open_image`.
+        image: For `stcg_nb.inputs.open_image.open_image`.
         question: In words.
         estimator, regions, perturbations, strength, seed, masks, absent: For `stcg_nb.explain`.
         boxes: Regions that were drawn, x0, y0, x1, y1 in pixels; where there are any they take the place of `regions`.
-        links, top, step, beyond: Of the picture of the graph (`stcg_nb.sheet.View`).
+        links, top, step, beyond: Of the picture of the graph (`stcg_nb.graph.selection.View`).
         picked: The node or link that is chosen.
-        site, layer, head: Whose attention is shown as alignment (`stcg_nb.heads`); the estimator's own without a site.
+        site, layer, head: Whose attention is shown as alignment (`stcg_nb.attention.heads`); the estimator's own without a site.
         cuts: Links that are cut, as the picture calls them.
     """
 

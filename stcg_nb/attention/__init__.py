@@ -1,0 +1,21 @@
+"""What a model attends to: links by attention, one head at a time, and what the answer loses when an edge is cut."""
+
+from stcg_nb.attention.alignment import ESTIMATORS, Alignment, align, needed_sites
+from stcg_nb.attention.heads import head_alignment, of_head, sites_of
+from stcg_nb.attention.knockout import Cut, can_cut, cut, cut_edges, cut_effects, kinds
+
+__all__ = [
+    "ESTIMATORS",
+    "Alignment",
+    "Cut",
+    "align",
+    "can_cut",
+    "cut",
+    "cut_edges",
+    "cut_effects",
+    "head_alignment",
+    "kinds",
+    "needed_sites",
+    "of_head",
+    "sites_of",
+]

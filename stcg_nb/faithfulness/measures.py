@@ -1,0 +1,195 @@
+"""How good an explanation is: does it predict what the model does, and does it come out the same again?
+
+All measures are pure functions of arrays; none runs a model. What they compare an explanation with is measured, never
+fitted: values of masks that the explanation has not seen, effects of removing one player, factorials of two.
+
+* `lds` (linear datamodeling score; Park et al. 2023, arXiv 2303.14186; for one input, ContextCite, arXiv 2409.00729): the
+  rank correlation of predicted and real values of `held_out_masks`. Near the full input few players are absent and every
+  fair explanation does well, so it is taken at three keep rates and averaged.
+* `seed_faithfulness`: Pearson correlation of weights with real leave-one-out effects, the measure of the original study.
+* `interaction_faithfulness`: rank correlation of an edge's weight with the `factorial` of its two ends.
+* `jaccard_top`: overlap of the strongest edges of two maps, beyond what chance gives.
+
+One convention for correlations: a constant explanation scores 0, for it says nothing; where the *real* values are constant
+there is nothing to predict, whatever the explanation, and that part is left out of the mean for every explanation
+alike. NaN is returned only if nothing remains.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from scipy.stats import rankdata
+
+from stcg_nb.errors import InputError
+
+KEEP_RATES = (0.5, 0.7, 0.9)
+
+
+def held_out_masks(
+    n_players: int, n: int, seed: int, rates: Sequence[float] = KEEP_RATES
+) -> tuple[np.ndarray, np.ndarray]:
+    """Random masks at several keep rates in equal parts (they differ by one mask where n is no multiple).
+
+    Each player is present with the mask's rate, independently. The rates take turns, so that any first part of the
+    masks is balanced too.
+
+    Returns:
+        Masks bool ``[mask, player]``, and the index of each one's rate, int ``[mask]``.
+
+    Raises:
+        InputError: Without players, for fewer than two masks per rate, or for a rate outside (0, 1).
+
+    >>> masks, rate = held_out_masks(4, 600, seed=0)
+    >>> masks.shape, [float(masks[rate == i].mean().round(1)) for i in range(3)]
+    ((600, 4), [0.5, 0.7, 0.9])
+    """
+    if n_players < 1:
+        raise InputError(f"There are {n_players} players; masks need at least one.")
+    if not rates or not all(0 < r < 1 for r in rates):
+        raise InputError(f"The keep rates are {tuple(rates)}; each must lie between 0 and 1, exclusive.")
+    if n < 2 * len(rates):
+        raise InputError(f"{n} masks at {len(rates)} keep rates: at least two a rate are needed to rank them.")
+    rate = np.arange(n) % len(rates)
+    chance = np.random.default_rng(seed).random((n, n_players))
+    return chance < np.asarray(rates, dtype=float)[rate, None], rate
+
+
+def lds(predicted: np.ndarray, real: np.ndarray, rate: np.ndarray) -> float:
+    """Linear datamodeling score: the mean over answer steps of `lds_per_step`, in [-1, 1]; 1 is best, chance is 0.
+
+    Steps at which the real values are constant at every rate are left out; NaN if that is all of them.
+
+    Raises:
+        InputError: As `lds_per_step`.
+
+    >>> real = np.array([[0.0], [1.0], [2.0], [5.0], [6.0], [7.0]])
+    >>> lds(np.exp(real), real, rate=np.array([0, 0, 0, 1, 1, 1]))
+    1.0
+    """
+    return _mean(lds_per_step(predicted, real, rate))
+
+
+def lds_per_step(predicted: np.ndarray, real: np.ndarray, rate: np.ndarray) -> np.ndarray:
+    """Spearman correlation of predicted and real values at each keep rate, averaged over the rates, float64 ``[step]``.
+
+    A constant prediction counts as 0. A rate at which the real values are constant is left out of the mean; NaN where
+    that is all of them.
+
+    Args:
+        predicted: What the explanation says, ``[mask, step]``, in any unit: only its order within a rate counts.
+        real: What the model does, ``[mask, step]``, as a rule log-odds in nats.
+        rate: Of each mask, ``[mask]``: any label, such as the index from `held_out_masks`.
+
+    Raises:
+        InputError: For shapes that do not agree, values that are not finite, or a rate with fewer than two masks.
+
+    >>> real = np.array([[0.0, 3.0], [1.0, 3.0], [2.0, 3.0]])
+    >>> lds_per_step(-real, real, rate=np.zeros(3)).tolist()
+    [-1.0, nan]
+    """
+    predicted, real = _pair(predicted, real, ("mask", "step"))
+    rate = np.asarray(rate)
+    if rate.shape != (len(real),):
+        raise InputError(f"The rates have shape {rate.shape}; they must be [mask] = ({len(real)},).")
+    labels, counts = np.unique(rate, return_counts=True)
+    if len(labels) == 0 or counts.min() < 2:
+        raise InputError(f"The keep rates have {counts.tolist()} masks; at least two each are needed to rank them.")
+    each = np.array([_spearman(predicted[rate == i], real[rate == i]) for i in labels])  # [rate, step]
+    return np.array([_mean(step) for step in each.T])
+
+
+def seed_faithfulness(weights: np.ndarray, effects: np.ndarray) -> float:
+    """Pearson correlation over players of weights with real leave-one-out effects, averaged over answer steps, in [-1, 1].
+
+    Steps are correlated one by one, so that a step with large effects does not decide alone. A step with constant weights
+    counts as 0; one whose effects are constant is left out; NaN if that is all of them.
+
+    Args:
+        weights: Of each word and region, ``[step, player]``, positive where it supports the answer.
+        effects: ``v(all) - v(all but this player)``, ``[step, player]``, in nats of log-odds.
+
+    Raises:
+        InputError: For shapes that do not agree, values that are not finite, or fewer than two players.
+
+    >>> seed_faithfulness(np.array([[1.0, 2.0, 3.0]]), np.array([[10.0, 20.0, 30.0]]))
+    1.0
+    """
+    weights, effects = _pair(weights, effects, ("step", "player"))
+    if weights.shape[1] < 2:
+        raise InputError(f"There are {weights.shape[1]} players; a correlation needs at least two.")
+    return _mean(_pearson(weights.T, effects.T))
+
+
+def factorial(v11: np.ndarray, v10: np.ndarray, v01: np.ndarray, v00: np.ndarray) -> np.ndarray:
+    """The exact 2×2 factorial of two players, v11 − v10 − v01 + v00: how far their joint effect is from a sum.
+
+    Args:
+        v11, v10, v01, v00: Values of arrays of one shape, all other players present: with both, without the second,
+            without the first, with neither. The result has their unit.
+
+    >>> factorial(np.array([5.0]), np.array([1.0]), np.array([1.0]), np.array([0.0])).tolist()
+    [3.0]
+    """
+    return np.asarray(v11) - np.asarray(v10) - np.asarray(v01) + np.asarray(v00)
+
+
+def interaction_faithfulness(weights: np.ndarray, factorials: np.ndarray) -> float:
+    """Spearman correlation of edges' weights with the factorials of their two ends, in [-1, 1].
+
+    Give the pairs that the graph leaves out too, with weight 0: else it is judged by the edges that it chose itself.
+    Constant weights count as 0. NaN where the factorials are constant or fewer than three edges are given, since two
+    always correlate perfectly.
+
+    Args:
+        weights: ``[edge]``, of one question.
+        factorials: From `factorial`, ``[edge]``.
+
+    Raises:
+        InputError: For shapes that do not agree or values that are not finite.
+
+    >>> interaction_faithfulness(np.array([0.0, 0.1, 2.0]), np.array([-1.0, 0.5, 0.6]))
+    1.0
+    """
+    weights, factorials = _pair(weights, factorials, ("edge",))
+    return float(_spearman(weights[:, None], factorials[:, None])[0]) if len(weights) > 2 else math.nan
+
+
+def _spearman(predicted: np.ndarray, real: np.ndarray) -> np.ndarray:
+    """Spearman correlation of each column, ties at their mean rank, ``[value, column]`` to ``[column]``."""
+    return _pearson(rankdata(predicted, axis=0), rankdata(real, axis=0))
+
+
+def _pearson(predicted: np.ndarray, real: np.ndarray) -> np.ndarray:
+    """Pearson correlation of each column, ``[value, column]`` to ``[column]``: NaN where real is constant, else 0 where
+    predicted is."""
+    r = np.clip((_unit(predicted) * _unit(real)).sum(0), -1, 1)
+    return np.where((real == real[:1]).all(0), np.nan, r)
+
+
+def _unit(x: np.ndarray) -> np.ndarray:
+    """Columns with mean 0 and length 1, or all 0 if constant.
+
+    Scaled to 1 at most first: no square over- or underflows then, and a constant column is ±1, of which the mean is exact.
+    """
+    x = x / np.maximum(np.abs(x).max(0), np.finfo(float).tiny)
+    x = x - x.mean(0)
+    return x / np.maximum(np.linalg.norm(x, axis=0), np.finfo(float).tiny)
+
+
+def _mean(values: np.ndarray) -> float:
+    """Of those that are not NaN; NaN if none is left."""
+    left = values[~np.isnan(values)]
+    return float(left.mean()) if len(left) else math.nan
+
+
+def _pair(a: np.ndarray, b: np.ndarray, axes: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """Both as float64, of one shape with these axes, finite."""
+    a, b = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
+    if a.shape != b.shape or a.ndim != len(axes):
+        raise InputError(f"The arrays have shapes {a.shape} and {b.shape}; both must be [{', '.join(axes)}].")
+    if not (np.isfinite(a).all() and np.isfinite(b).all()):
+        raise InputError("The arrays hold values that are not finite; a measure of them would mean nothing.")
+    return a, b

@@ -1,0 +1,181 @@
+"""What the picture of a graph shows and where: shared by the figure for papers (`figure_graph`) and the drawing that can be
+clicked (`drawing`).
+
+One sheet, read from top to bottom: the question's words, the image, the answer's tokens. Places are in units of the image's longer
+side, y downwards; the image's centre is at x = 0 and its upper edge at y = 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from stcg_nb.errors import InputError
+from stcg_nb.graph.stcg import STCG, Edge
+
+LINKS = ("counterfactual", "alignment", "interaction")
+TOGETHER = ("interaction", "joint")  # kinds of edges between what works together: two, or three
+SPURIOUS = 8  # at most so many are drawn
+
+
+@dataclass(frozen=True)
+class View:
+    """What to show of a graph.
+
+    Attributes:
+        links: ``"counterfactual"``: what the answer loses, in nats, without a word or region; ``"alignment"``; or
+            ``"interaction"``: two or three that are worth more or less together than one by one; the causal estimator alone
+            finds them.
+        top: How many links to draw, the strongest first.
+        step: The answer's step to show, from 0; all of them if left out.
+        beyond: Links count whose whole interval lies further from zero than this, nats; the weight itself where there is no interval.
+        node: A word, region or step, such as ``"word:3"``: its links stand out from all others.
+
+    Raises:
+        InputError: For other links, fewer than one, or a negative `beyond`.
+    """
+
+    links: str = "counterfactual"
+    top: int = 24
+    step: int | None = None
+    beyond: float = 0.0
+    node: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.links not in LINKS:
+            raise InputError(f"{self.links!r} are no links; valid are {', '.join(LINKS)}.")
+        if self.top < 1:
+            raise InputError(f"top is {self.top}; draw at least one link.")
+        if not self.beyond >= 0:
+            raise InputError(f"beyond is {self.beyond}; give 0 or more.")
+
+    def check(self, stcg: STCG) -> View:
+        """The view itself, if that graph can be seen so.
+
+        Raises:
+            InputError: For interactions of an estimator that finds none, or a step or node that the graph does not have.
+        """
+        if self.links == "interaction" and not stcg.data.sizes["link"]:
+            raise InputError(
+                f"The estimator {stcg.estimator!r} found no interactions; explain with estimator='causal'."
+            )
+        if self.step is not None and not 0 <= self.step < len(stcg.steps):
+            raise InputError(f"There is no step {self.step}; valid are 0 to {len(stcg.steps) - 1}.")
+        if self.node is not None and self.node not in node_labels(stcg):
+            raise InputError(f"There is no node {self.node!r}; valid are such as 'word:0', 'region:0' and 'step:0'.")
+        return self
+
+
+@dataclass(frozen=True)
+class Shown:
+    """The links of a view.
+
+    Attributes:
+        drawn: The strongest, of the view's node alone if it has one.
+        dimmed: With a node: the strongest of the others, for context.
+        spurious: Some that attention shows and that have no effect.
+        strongest: The largest |weight| of all drawn and dimmed; 1 if there are none.
+        total: How many there are to draw from.
+        unsure: How many more there would be if their intervals were narrower, besides the spurious ones shown.
+    """
+
+    drawn: list[Edge] = field(default_factory=list)
+    dimmed: list[Edge] = field(default_factory=list)
+    spurious: list[Edge] = field(default_factory=list)
+    strongest: float = 1.0
+    total: int = 0
+    unsure: int = 0
+
+
+def choose(stcg: STCG, view: View) -> Shown:
+    """The links that a view shows, strongest first."""
+    view.check(stcg)
+    of_kind = [e for e in stcg.edges() if shows(view, e) and e.weight != 0]
+    of_kind.sort(key=lambda e: -abs(e.weight))
+    if view.links == "interaction":  # of the same players the step where they are strongest
+        of_kind = list({players(e): e for e in reversed(of_kind)}.values())
+        of_kind.sort(key=lambda e: -abs(e.weight))
+    sure = [e for e in of_kind if surely_beyond(e, view.beyond)]
+    spurious = [e for e in of_kind if e.verdict == "spurious" and not surely_beyond(e)]
+    own = [e for e in sure if touches(e, view.node)]
+    others = [e for e in sure[: view.top] if not touches(e, view.node)]
+    drawn = own[: view.top]
+    strongest = max((abs(e.weight) for e in (*drawn[:1], *others[:1])), default=1.0)
+    dotted = [e for e in spurious if touches(e, view.node)][:SPURIOUS]
+    return Shown(drawn, others, dotted, strongest, len(own), len(of_kind) - len(sure) - len(dotted))
+
+
+def shows(view: View, edge: Edge) -> bool:
+    """Whether a link is of the kind and the step that a view shows; what works together is links of two and of three."""
+    kind = "interaction" if edge.kind in TOGETHER else edge.kind
+    return kind == view.links and (view.step is None or edge.step in (None, view.step))
+
+
+def players(edge: Edge) -> tuple[str, ...]:
+    """The nodes that a link ties together: its two ends, or three.
+
+    >>> players(Edge("word:0", "region:1", 0, "joint", 1.0, third="region:2"))
+    ('word:0', 'region:1', 'region:2')
+    """
+    return (edge.source, edge.target, *((edge.third,) if edge.third is not None else ()))
+
+
+def surely_beyond(edge: Edge, nats: float = 0.0) -> bool:
+    """Whether the whole interval lies further from zero than `nats`; without an interval, whether the weight does.
+
+    >>> surely_beyond(Edge("word:0", "step:0", 0, "counterfactual", 1.0, 0.5, 1.5), 0.4)
+    True
+    """
+    if edge.low is None or edge.high is None:
+        return abs(edge.weight) >= nats
+    return edge.low > nats or edge.high < -nats
+
+
+def touches(edge: Edge, node: str | None) -> bool:
+    """Whether a link has this end, or belongs to this step; any link if no node is given."""
+    return node is None or node in players(edge) or (edge.step is not None and node == f"step:{edge.step}")
+
+
+def node_labels(stcg: STCG) -> dict[str, str]:
+    """Every node and its text: words, regions, then the answer's tokens."""
+    kinds: tuple[tuple[str, Sequence[str]], ...] = (
+        ("word", stcg.words),
+        ("region", stcg.regions),
+        ("step", stcg.steps),
+    )
+    return {f"{kind}:{i}": text for kind, texts in kinds for i, text in enumerate(texts)}
+
+
+def totals(stcg: STCG, view: View) -> tuple[np.ndarray, np.ndarray]:
+    """What words and regions weigh in a view, ``[word]`` and ``[region]``: at its step, else summed over steps."""
+    causal = view.links != "alignment"
+    steps = slice(None) if view.step is None else slice(view.step, view.step + 1)
+    words = stcg.data["word_effect" if causal else "step_word"].values[steps].sum(0)
+    return words, stcg.data["region_effect" if causal else "step_region"].values[steps].sum(0)
+
+
+def link_name(edge: Edge) -> str:
+    """What a link is called; what works together belongs to a step too.
+
+    >>> link_name(Edge("word:0", "step:1", 1, "counterfactual", 1.0))
+    'word:0>step:1'
+    >>> link_name(Edge("word:0", "region:2", 1, "joint", 1.0, third="region:4"))
+    'word:0>region:2>region:4@1'
+    """
+    return ">".join(players(edge)) + (f"@{edge.step}" if edge.kind in TOGETHER else "")
+
+
+def ends(name: str) -> list[str]:
+    """The nodes that a name speaks of: a link's two or three, or the node itself.
+
+    >>> ends("region:0>region:2@1"), ends("word:3")
+    (['region:0', 'region:2'], ['word:3'])
+    """
+    return name.partition("@")[0].split(">")
+
+
+def node_of(picked: str | None) -> str | None:
+    """The node, where a node and no link was picked."""
+    return None if picked is None or ">" in picked else picked

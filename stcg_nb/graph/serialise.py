@@ -1,0 +1,113 @@
+"""An STCG as strict JSON and as GraphML."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from io import BytesIO
+from typing import Any
+
+import networkx as nx
+
+from stcg_nb.graph.stcg import FORMAT, STCG, VERSION
+from stcg_nb.inputs.regions import run_lengths
+
+
+def json_text(stcg: STCG) -> str:
+    """``stcg.json``: everything but the pictures.
+
+    ``regions[].box`` is x0, y0, x1, y1 in pixels of the image, the latter two exclusive; ``regions[].mask`` holds run
+    lengths, row by row, beginning with how many pixels are outside; ``region_spec`` is how the regions were asked for.
+    Nothing is NaN: what does not exist is null. Effects and v are in nats. ``nodes`` are the main effects: what a step loses
+    without a word or region. ``coefficient`` and ``intercepts`` are what the sparse causal graph predicts the ranks of masks with,
+    from 0 to 1 (`stcg_nb.interventions.sparse`); they are 0 for other estimators. A ``joint`` edge has a ``third`` end.
+    """
+    data = stcg.data
+    height, width = stcg.image.shape[:2]
+    labels = data["region_labels"].values
+
+    def number(variable: str, i: int) -> float | None:
+        value = float(data[variable].values[i])
+        return value if math.isfinite(value) else None
+
+    def coefficient(node: str, step: int | None) -> float:
+        kind, i = node.split(":")
+        return float(data[f"{kind}_coefficient"].values[step, int(i)])
+
+    edges = stcg.edges()
+    coefficients = iter(data["link_coefficient"].values.tolist())
+    per_step = ("p", "v", "entropy", "visual_reliance", "js_previous", "top_overlap")
+    per_perturbation = ("strength", "delta_w", "delta_w_js", "delta_p", "pixel_distance")
+    content: dict[str, Any] = {
+        "format": FORMAT,
+        "version": VERSION,
+        **{"region_spec" if k == "regions" else str(k): _plain(v) for k, v in data.attrs.items()},
+        "image_size": [width, height],
+        "steps": [
+            {"id": f"step:{t}", "step": t, "token": token, **{k: number(k, t) for k in per_step}}
+            for t, token in enumerate(stcg.steps)
+        ],
+        "words": [{"id": f"word:{i}", "text": text} for i, text in enumerate(stcg.words)],
+        "regions": [
+            {
+                "id": f"region:{i}",
+                "name": name,
+                "box": data["region_box"].values[i].tolist(),
+                "mask": {"size": [height, width], "counts": run_lengths(labels == i)},
+            }
+            for i, name in enumerate(stcg.regions)
+        ],
+        "perturbations": [
+            {
+                "name": name,
+                **{k: number(k, i) for k in per_perturbation},
+                "flipped": bool(data["flipped"].values[i]),
+                "answer": str(data["perturbed_answer"].values[i]),
+                "p": data["perturbed_p"].values[i].tolist(),
+            }
+            for i, name in enumerate(data["perturbation"].values.tolist())
+        ],
+        "nodes": [
+            {
+                "id": edge.source,
+                "step": edge.step,
+                "weight": edge.weight,
+                "low": edge.low,
+                "high": edge.high,
+                "verdict": edge.verdict,
+                "coefficient": coefficient(edge.source, edge.step),
+            }
+            for edge in edges
+            if edge.kind == "counterfactual"
+        ],
+        "intercepts": data["intercept"].values.tolist(),
+        "edges": [
+            {**edge._asdict(), **({"coefficient": next(coefficients)} if edge.kind in ("interaction", "joint") else {})}
+            for edge in edges
+        ],
+    }
+    return json.dumps(content, ensure_ascii=False, allow_nan=False, indent=1) + "\n"
+
+
+def graphml_text(stcg: STCG) -> str:
+    """GraphML of `STCG.to_networkx`; characters that XML cannot hold become U+FFFD."""
+    graph = stcg.to_networkx()
+    clean = nx.MultiDiGraph(**{k: _xml(_plain(v)) for k, v in graph.graph.items() if _plain(v) is not None})
+    for node, values in graph.nodes(data=True):
+        clean.add_node(node, **{k: _xml(v) for k, v in values.items()})
+    for source, target, key, values in graph.edges(keys=True, data=True):
+        clean.add_edge(source, target, key=key, **values)
+    out = BytesIO()
+    nx.write_graphml(clean, out)
+    return out.getvalue().decode()
+
+
+def _plain(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _xml(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    return re.sub("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", "\ufffd", value)

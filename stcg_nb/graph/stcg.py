@@ -1,0 +1,267 @@
+"""The one noun of the package: a Structured Temporal Counterfactual Graph of one answer.
+
+An `STCG` is immutable. Its arrays carry names (xarray), so that no code counts axes:
+
+===================  =================================  =====================================================================
+variable             dimensions                         meaning
+===================  =================================  =====================================================================
+``p``, ``v``         step                               probability of the answer's token; the same as log-odds in nats
+``word_region``      word, region                       alignment S, at least 0, by ``attrs["estimator"]``
+``step_region``      step, region                       alignment A, at least 0
+``step_word``        step, word                         alignment B, at least 0
+``word_effect``      step, word                         v with all present less v without that word, nats; positive supports
+``region_effect``    step, region                       the same without that region, absent as ``attrs["absent"]`` says
+``word_low`` ...     step, word                         95 % interval of the effect, and ``word_high``; the effect itself where
+                                                        nothing was sampled. ``region_low`` and ``region_high`` likewise
+``word_verdict`` ..  step, word                         the edge's verdict (`stcg_nb.interventions.verdicts`), and ``region_verdict``
+``link_source`` ...  link                               two or three players (words, then regions) that work together at a step,
+                                                        by the causal estimator: ``link_source``, ``link_target``, ``link_third``
+                                                        (-1 for two), ``link_step``, ``link_weight`` in nats with ``link_low``,
+                                                        ``link_high``, ``link_verdict``
+``intercept`` ...    step                               what the sparse graph predicts ranks of masks with
+(`stcg_nb.interventions.sparse`), and
+                                                        ``word_coefficient``, ``region_coefficient``, ``link_coefficient``
+``visual_reliance``  step                               v less v with the image blanked, nats
+``entropy``          step                               of A's normalised row, nats
+``js_previous``      step                               Jensen-Shannon distance of A to the step before, [0, 1]; NaN first
+``top_overlap``      step                               share of the five strongest regions kept; NaN first
+``delta_w`` ...      perturbation                       mean |W_k - W_0|; ``delta_w_js`` in [0, 1]; ``delta_p`` in [-1, 1]
+``perturbed_p`` ...  perturbation, step                 what each perturbation leaves; and ``perturbed_step_region``
+===================  =================================  =====================================================================
+
+As a graph it has nodes for words, regions and answer steps, and five kinds of edges: *alignment* (what the estimator links),
+*temporal* (from step to step), *counterfactual* (what the answer loses without a word or region); and with the causal estimator alone
+*interaction* (how far two such losses do not add up) and *joint* (what is left of that for three).
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from functools import cached_property
+from os import PathLike
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import networkx as nx
+import numpy as np
+import xarray as xr
+
+from stcg_nb.errors import InputError
+from stcg_nb.files import write
+from stcg_nb.graph.schema import COORDS, SCHEMA, checked, frozen
+
+FORMAT = "stcg"
+VERSION = 3
+
+
+class Edge(NamedTuple):
+    """An edge: ``step`` is None where it belongs to none, ``low`` and ``high`` where it has no interval, ``verdict`` where it has
+    none, ``third`` where it has two ends; weights are in nats for counterfactual, interaction and joint edges."""
+
+    source: str
+    target: str
+    step: int | None
+    kind: str
+    weight: float
+    low: float | None = None
+    high: float | None = None
+    verdict: str | None = None
+    third: str | None = None
+
+
+class STCG:
+    """A Structured Temporal Counterfactual Graph.
+
+    Args:
+        dataset: As described in the module's docstring; `stcg_nb.explain` makes it. It is copied.
+
+    Raises:
+        InputError: If something is missing or has other dimensions.
+    """
+
+    def __init__(self, dataset: xr.Dataset) -> None:
+        self._data = frozen(checked(dataset))
+
+    @property
+    def data(self) -> xr.Dataset:
+        """All arrays, read-only; what is assigned to the returned dataset does not reach the STCG."""
+        return self._data.copy(deep=False)
+
+    @property
+    def question(self) -> str:
+        return str(self._data.attrs["question"])
+
+    @property
+    def answer(self) -> str:
+        return str(self._data.attrs["answer"])
+
+    @property
+    def model(self) -> str:
+        return str(self._data.attrs["model"])
+
+    @property
+    def estimator(self) -> str:
+        return str(self._data.attrs["estimator"])
+
+    @property
+    def synthetic(self) -> bool:
+        """True if a mock made the numbers up."""
+        return bool(self._data.attrs["synthetic"])
+
+    @property
+    def image(self) -> np.ndarray:
+        """uint8 ``[height, width, 3]``, read-only."""
+        return self._data["image"].values
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        return tuple(self._data["word_text"].values.tolist())
+
+    @property
+    def steps(self) -> tuple[str, ...]:
+        """The answer's tokens."""
+        return tuple(self._data["token_text"].values.tolist())
+
+    @property
+    def regions(self) -> tuple[str, ...]:
+        return tuple(self._data["region"].values.tolist())
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, STCG) and self._data.identical(other._data)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return (
+            f"<STCG {self.model}: {self.question!r} -> {self.answer!r}; {len(self.words)} words, "
+            f"{len(self.regions)} regions, {len(self.steps)} steps>"
+        )
+
+    def to_networkx(self) -> nx.MultiDiGraph:
+        """The typed temporal graph.
+
+        Nodes ``word:0``, ``region:0``, ``step:0`` carry ``kind``, ``label`` and numbers. Edges are keyed by ``kind``, and carry
+        ``weight`` and ``step`` (-1 where they belong to none): *alignment* from word to region, region to step and word to
+        step; *temporal* from a step to the next, 1 less the Jensen-Shannon distance of their links; *counterfactual* from
+        word and region to step, in nats, signed; *interaction* between words and regions, keyed ``interaction:STEP``, in nats;
+        *joint* the same of three, of which the edge joins two and names the ``third``, keyed ``joint:STEP:THIRD``.
+        Where an edge has an interval and a verdict, it carries ``low``, ``high`` and ``verdict``.
+        """
+        data = self._data
+        graph = nx.MultiDiGraph(**{str(k): v for k, v in data.attrs.items()})
+        for i, text in enumerate(self.words):
+            graph.add_node(f"word:{i}", kind="word", label=text)
+        for i, name in enumerate(self.regions):
+            box = dict(zip(("x0", "y0", "x1", "y1"), data["region_box"].values[i].tolist(), strict=True))
+            graph.add_node(f"region:{i}", kind="region", label=name, **box)
+        for t, token in enumerate(self.steps):
+            numbers = {k: float(data[k].values[t]) for k in ("p", "v", "entropy", "visual_reliance")}
+            graph.add_node(f"step:{t}", kind="step", label=token, step=t, **numbers)
+        for edge in self.edges():
+            key = {"interaction": f"interaction:{edge.step}", "joint": f"joint:{edge.step}:{edge.third}"}.get(
+                edge.kind, edge.kind
+            )
+            values = {k: v for k, v in edge._asdict().items() if k not in ("source", "target") and v is not None}
+            graph.add_edge(edge.source, edge.target, key=key, **{"step": -1, **values})
+        return graph
+
+    def edges(self) -> list[Edge]:
+        """Every edge."""
+        return list(self._edges)
+
+    @cached_property
+    def _edges(self) -> tuple[Edge, ...]:
+        data = self._data
+        out: list[Edge] = []
+
+        def add(kind: str, variable: str, source: str, target: str) -> None:
+            sure = (
+                [data[f"{source}_{k}"].values for k in ("low", "high", "verdict")] if kind == "counterfactual" else []
+            )
+            for (a, b), weight in np.ndenumerate(data[variable].transpose(source, target).values):
+                step = b if target == "step" else None
+                known: tuple[Any, ...] = ()
+                if sure:
+                    low, high, said = (values[b, a] for values in sure)
+                    known = (float(low), float(high), str(said) or None)
+                out.append(Edge(f"{source}:{a}", f"{target}:{b}", step, kind, float(weight), *known))
+
+        add("alignment", "word_region", "word", "region")
+        add("alignment", "step_region", "region", "step")
+        add("alignment", "step_word", "word", "step")
+        add("counterfactual", "region_effect", "region", "step")
+        add("counterfactual", "word_effect", "word", "step")
+        for t in range(1, len(self.steps)):
+            out.append(Edge(f"step:{t - 1}", f"step:{t}", t, "temporal", 1 - float(data["js_previous"].values[t])))
+        names = ("source", "target", "third", "step", "weight", "low", "high", "verdict")
+        for source, target, third, step, weight, low, high, said in zip(
+            *(data[f"link_{k}"].values.tolist() for k in names), strict=True
+        ):
+            ends = self._player(source), self._player(target)
+            if third < 0:
+                out.append(Edge(*ends, step, "interaction", weight, low, high, said or None))
+            else:
+                out.append(Edge(*ends, step, "joint", weight, low, high, said or None, self._player(third)))
+        return tuple(out)
+
+    def _player(self, i: int) -> str:
+        words = len(self.words)
+        return f"word:{i}" if i < words else f"region:{i - words}"
+
+    def save(self, path: str | PathLike[str]) -> Path:
+        """Write everything to one file, without loss; `STCG.load` reads it.
+
+        Raises:
+            InputError: If the folder does not exist or cannot be written.
+        """
+        return write(path, self.to_bytes())
+
+    def to_bytes(self) -> bytes:
+        """What `save` writes; the same STCG gives the same bytes."""
+        arrays = {name: self._data[name].values for name in (*SCHEMA, *COORDS)}
+        meta = {"format": FORMAT, "version": VERSION, "attrs": self._data.attrs}
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, allow_pickle=False, meta=np.array(json.dumps(meta)), **arrays)
+        return buffer.getvalue()
+
+    @classmethod
+    def load(cls, path: str | PathLike[str]) -> STCG:
+        """Read what `save` wrote.
+
+        Raises:
+            InputError: If the file is missing, damaged, or no STCG.
+        """
+        label = f"{os.fspath(path)!r}"
+        if not Path(path).is_file():
+            raise InputError(f"There is no file {label}; give one that STCG.save wrote.")
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                meta = json.loads(str(file["meta"]))
+                if meta["format"] != FORMAT or meta["version"] != VERSION:
+                    raise InputError(
+                        f"{label} is {meta['format']} version {meta['version']}; this reads {FORMAT} version {VERSION}."
+                    )
+                dataset = xr.Dataset(
+                    {name: (dims, file[name]) for name, (dims, _) in SCHEMA.items()},
+                    coords={name: file[name] for name in COORDS},
+                    attrs=dict(meta["attrs"]),
+                )
+        except InputError:
+            raise
+        except Exception as error:  # on damaged bytes zipfile, zlib and numpy raise errors of many types
+            raise InputError(f"{label} is damaged or was not written by STCG.save ({error}).") from error
+        return cls(dataset)
+
+    def to_json(self, path: str | PathLike[str]) -> Path:
+        """Write ``stcg.json`` (see `stcg_nb.graph.serialise`)."""
+        from stcg_nb.graph import serialise
+
+        return write(path, serialise.json_text(self).encode())
+
+    def to_graphml(self, path: str | PathLike[str]) -> Path:
+        """Write the graph as GraphML, for Gephi, yEd or networkx."""
+        from stcg_nb.graph import serialise
+
+        return write(path, serialise.graphml_text(self).encode())

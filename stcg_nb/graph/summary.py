@@ -1,0 +1,36 @@
+"""What the numbers of a graph say, in a sentence or two."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from stcg_nb.graph.stcg import STCG
+
+
+def finding(stcg: STCG) -> str:
+    """What the numbers say, in a sentence or two, computed from them.
+
+    The word and region without which the token's log-odds fall most, over all tokens, and the perturbation with the largest |Δp|.
+    """
+    data = stcg.data
+    words, regions = data["word_effect"].values, data["region_effect"].values
+    t, w = np.unravel_index(int(words.argmax()), words.shape)
+    s, r = np.unravel_index(int(regions.argmax()), regions.shape)
+    text = (
+        f"Without the word “{stcg.words[w]}” the token “{stcg.steps[t]}” loses {words[t, w]:.1f} nats"
+        if words[t, w] > 0
+        else "No word alone costs a token anything"
+    )
+    text += (
+        f"; without region {stcg.regions[r]} the token “{stcg.steps[s]}” loses {regions[s, r]:.1f} nats. "
+        if regions[s, r] > 0
+        else "; no region alone costs a token anything. "
+    )
+    if data.sizes["perturbation"]:
+        k = int(np.abs(data["delta_p"].values).argmax())
+        flips = int(data["flipped"].values.sum())
+        text += (
+            f"Of {data.sizes['perturbation']} perturbations {flips} change the answer; the largest change in its probability, "
+            f"{data['delta_p'].values[k]:+.2f}, is by {data['perturbation'].values[k]}."
+        )
+    return text

@@ -1,0 +1,24 @@
+"""What a model is asked about: pictures, regions, fills of absent regions, perturbations, words."""
+
+from stcg_nb.inputs.demo import demo
+from stcg_nb.inputs.fills import FILLS, Filler
+from stcg_nb.inputs.images import read_image
+from stcg_nb.inputs.open_image import open_image
+from stcg_nb.inputs.perturbations import PERTURBATIONS, perturb, register
+from stcg_nb.inputs.regions import Regions, box_regions, make_regions
+from stcg_nb.inputs.words import is_content
+
+__all__ = [
+    "FILLS",
+    "PERTURBATIONS",
+    "Filler",
+    "Regions",
+    "box_regions",
+    "demo",
+    "is_content",
+    "make_regions",
+    "open_image",
+    "perturb",
+    "read_image",
+    "register",
+]

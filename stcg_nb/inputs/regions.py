@@ -1,0 +1,260 @@
+"""Regions of an image: a partition of its pixels, from superpixels, a grid, or boxes that a person drew.
+
+Regions may be of any shape; a model sees patches. `Regions.patch_weights` links the two by area.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import cv2
+import numpy as np
+from scipy.ndimage import find_objects
+
+from stcg_nb.errors import InputError
+from stcg_nb.inputs.images import thumbnail
+from stcg_nb.inputs.superpixels import superpixels
+
+SLIC_SIDE = 512  # larger images are segmented at this size
+NUMBERS = (8, 12, 16, 24)  # of superpixels, tried in turn
+SAME = 8.0  # CIELAB units, root mean square, within which a region is of one colour
+
+
+@dataclass(frozen=True, eq=False)
+class Regions:
+    """A partition of an image's pixels.
+
+    Attributes:
+        labels: int32 ``[height, width]``, from 0 to R - 1; each number occurs.
+        names: ``[region]``.
+
+    >>> Regions(np.array([[0, 0], [1, 1]]), ("top", "bottom")).boxes.tolist()
+    [[0, 0, 2, 1], [0, 1, 2, 2]]
+    """
+
+    labels: np.ndarray
+    names: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        labels = np.array(self.labels, dtype=np.int32)
+        if labels.ndim != 2 or not np.array_equal(np.unique(labels), np.arange(len(self.names))):
+            raise InputError(
+                f"Region labels must be [height, width] and hold each number from 0 to {len(self.names) - 1}, as many "
+                "as there are names."
+            )
+        if len(set(self.names)) != len(self.names):
+            raise InputError(f"Region names must differ; {self.names} do not.")
+        labels.setflags(write=False)
+        object.__setattr__(self, "labels", labels)
+
+    @property
+    def n(self) -> int:
+        return len(self.names)
+
+    @cached_property
+    def masks(self) -> np.ndarray:
+        """bool ``[region, height, width]``."""
+        return self.labels[None] == np.arange(self.n)[:, None, None]
+
+    @cached_property
+    def boxes(self) -> np.ndarray:
+        """int ``[region, 4]``: x0, y0, x1, y1 in pixels, the latter two exclusive."""
+        found = find_objects(self.labels + 1)
+        return np.array([(x.start, y.start, x.stop, y.stop) for y, x in found], dtype=np.int64)
+
+    @cached_property
+    def centers(self) -> np.ndarray:
+        """float ``[region, 2]``: x, y of the middle of that pixel of the region that is nearest to its centroid."""
+        centers = []
+        for i, (x0, y0, x1, y1) in enumerate(self.boxes):
+            ys, xs = np.nonzero(self.labels[y0:y1, x0:x1] == i)
+            nearest = np.argmin((ys - ys.mean()) ** 2 + (xs - xs.mean()) ** 2)
+            centers.append((x0 + xs[nearest] + 0.5, y0 + ys[nearest] + 0.5))
+        return np.array(centers)
+
+    def patch_weights(self, rows: int, cols: int, view: tuple[int, int, int, int] | None = None) -> np.ndarray:
+        """Share of each patch's area that lies in each region, float64 ``[region, patch]``; columns sum to one.
+
+        Args:
+            rows, cols: The patch grid that is laid over the image; it need not divide its sides.
+            view: The part of the image that it covers: x0, y0, x1, y1 in pixels, the latter two exclusive; all if left out.
+
+        >>> Regions(np.array([[0, 0, 1]]), ("a", "b")).patch_weights(1, 2).round(3).tolist()
+        [[1.0, 0.333], [0.0, 0.667]]
+        """
+        x0, y0, x1, y1 = view or (0, 0, *self.labels.shape[::-1])
+        labels = self.labels[y0:y1, x0:x1]
+        y, row, tall = _pieces(labels.shape[0], rows)
+        x, col, wide = _pieces(labels.shape[1], cols)
+        patch = row[:, None] * cols + col
+        index = labels[np.ix_(y, x)] * (rows * cols) + patch
+        area = np.bincount(index.ravel(), np.outer(tall, wide).ravel(), minlength=self.n * rows * cols)
+        return area.reshape(self.n, rows * cols)
+
+    def patch_owner(self, rows: int, cols: int, view: tuple[int, int, int, int] | None = None) -> np.ndarray:
+        """The region that covers most of each patch, int ``[patch]``; a region smaller than a patch may own none.
+
+        >>> Regions(np.array([[0, 0, 1]]), ("a", "b")).patch_owner(1, 2).tolist()
+        [0, 1]
+        """
+        return self.patch_weights(rows, cols, view).argmax(0)
+
+
+def _pieces(pixels: int, cells: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A side cut at every edge of a pixel and of a cell: each piece's pixel, cell and share of its cell, ``[piece]``.
+
+    Positions are whole multiples of 1 / (pixels * cells), so that nothing is rounded.
+    """
+    edges = np.union1d(np.arange(pixels + 1) * cells, np.arange(cells + 1) * pixels)
+    return edges[:-1] // cells, edges[:-1] // pixels, np.diff(edges) / pixels
+
+
+def make_regions(image: np.ndarray, spec: str | Regions = "slic") -> Regions:
+    """Regions from a short name.
+
+    Args:
+        image: uint8 ``[height, width, 3]``.
+        spec: ``"slic"`` (8 to 24, see `slic_regions`), ``"slic:30"`` (about 30), ``"grid"``, ``"grid:8x8"`` (rows x
+            columns), or `Regions` of this image.
+
+    Raises:
+        InputError: For another name, or regions of another size than the image.
+
+    >>> make_regions(np.zeros((64, 64, 3), np.uint8), "grid:2x3").names
+    ('r0', 'r1', 'r2', 'r3', 'r4', 'r5')
+    """
+    if isinstance(spec, Regions):
+        check_fit(image, spec)
+        return spec
+    if match := re.fullmatch(r"slic(?::(\d{1,4}))?", spec):
+        return slic_regions(image, int(match[1]) if match[1] else None)
+    if match := re.fullmatch(r"grid(?::(\d{1,3})x(\d{1,3}))?", spec):
+        return grid_regions(image, int(match[1] or 4), int(match[2] or 6))
+    raise InputError(f"{spec!r} names no regions; valid are 'slic', 'slic:30', 'grid' and 'grid:8x8' (rows x columns).")
+
+
+def check_fit(image: np.ndarray, regions: Regions) -> None:
+    """Raise `InputError` unless the regions are of an image ``[height, width, 3]`` of this size."""
+    if regions.labels.shape != image.shape[:2]:
+        (height, width), (h, w) = image.shape[:2], regions.labels.shape
+        raise InputError(
+            f"The regions are of an image of {w} x {h} pixels, this one has {width} x {height}; make new ones."
+        )
+
+
+def grid_regions(image: np.ndarray, rows: int = 4, cols: int = 6) -> Regions:
+    """Equal rectangles, row by row, of image ``[height, width, 3]``.
+
+    Raises:
+        InputError: For fewer than two cells, or cells smaller than a pixel.
+
+    >>> grid_regions(np.zeros((8, 12, 3), np.uint8), 1, 2).boxes.tolist()
+    [[0, 0, 6, 8], [6, 0, 12, 8]]
+    """
+    height, width = image.shape[:2]
+    if not (1 <= rows <= height and 1 <= cols <= width and rows * cols > 1):
+        raise InputError(
+            f"A grid of {rows} x {cols} does not fit an image of {height} x {width} (rows x columns); "
+            "ask for at least 2 cells and at most one a pixel."
+        )
+    labels = (np.arange(height)[:, None] * rows // height) * cols + np.arange(width)[None] * cols // width
+    return _numbered(labels)
+
+
+def slic_regions(image: np.ndarray, n: int | None = None) -> Regions:
+    """Superpixels of image ``[height, width, 3]``, always the same ones; `Regions.n` says how many came out.
+
+    Args:
+        image: uint8 ``[height, width, 3]``.
+        n: About how many, 2 to 1,024. Left out: as few of 8, 12, 16 or 24 as keep colours apart (root mean square distance
+            within regions at most 8 CIELAB units), 24 where none does. Every region more is a player more in a causal
+            graph, and the same number of forwards then says less about each.
+
+    Raises:
+        InputError: For n outside 2 to 1024.
+
+    >>> slic_regions(np.zeros((64, 64, 3), np.uint8), 10).n
+    10
+    >>> slic_regions(np.zeros((64, 64, 3), np.uint8)).n
+    8
+    """
+    if n is not None and not 2 <= n <= 1024:
+        raise InputError(f"{n} superpixels were asked for; valid are 2 to 1024.")
+    small = thumbnail(image, SLIC_SIDE)
+    for number in NUMBERS if n is None else (n,):
+        labels = superpixels(small, number).astype(np.int32)
+        if _spread(small, labels) <= SAME:
+            break
+    return _numbered(cv2.resize(labels, image.shape[1::-1], interpolation=cv2.INTER_NEAREST))
+
+
+def _spread(image: np.ndarray, labels: np.ndarray) -> float:
+    """Root mean square distance in CIELAB of pixels to the mean of their region."""
+    lab = cv2.cvtColor(image.astype(np.float32) / 255, cv2.COLOR_RGB2Lab).reshape(-1, 3)
+    count = np.bincount(labels.ravel())
+    means = np.stack([np.bincount(labels.ravel(), channel) / np.maximum(count, 1) for channel in lab.T], 1)
+    return float(np.sqrt(((lab - means[labels.ravel()]) ** 2).sum(1).mean()))
+
+
+def box_regions(image: np.ndarray, boxes: Mapping[str, Sequence[int]]) -> Regions:
+    """Boxes that a person drew, the earlier one where two overlap, and ``"rest"`` for all else.
+
+    Args:
+        image: uint8 ``[height, width, 3]``.
+        boxes: For each name x0, y0, x1, y1 in pixels, the latter two exclusive.
+
+    Raises:
+        InputError: For a box outside the image, or hidden by earlier ones.
+
+    >>> box_regions(np.zeros((8, 8, 3), np.uint8), {"left": (0, 0, 4, 8)}).names
+    ('left', 'rest')
+    """
+    height, width = image.shape[:2]
+    labels = np.full((height, width), len(boxes), dtype=np.int32)
+    for i, (name, box) in reversed(list(enumerate(boxes.items()))):
+        try:
+            x0, y0, x1, y1 = (int(v) for v in box)
+        except (TypeError, ValueError, OverflowError):
+            raise InputError(f"The box {name!r} is {box}; give four numbers x0, y0, x1, y1.") from None
+        if not (0 <= x0 < x1 <= width and 0 <= y0 < y1 <= height):
+            raise InputError(
+                f"The box {name!r} is {tuple(box)}; it must lie within 0, 0, {width}, {height} and not be empty."
+            )
+        labels[y0:y1, x0:x1] = i
+    names = [*boxes, "rest"]
+    there = np.unique(labels)
+    for i, name in enumerate(boxes):
+        if i not in there:
+            raise InputError(f"The box {name!r} is hidden by earlier ones; leave it out or move it.")
+    return Regions(labels, tuple(names[: len(there)]))
+
+
+def _numbered(labels: np.ndarray) -> Regions:
+    """The same partition with numbers from 0 on, none missing."""
+    found, numbers = np.unique(labels, return_inverse=True)
+    return Regions(numbers.reshape(labels.shape), tuple(f"r{i}" for i in range(len(found))))
+
+
+def run_lengths(mask: np.ndarray) -> list[int]:
+    """Lengths of the runs of a mask ``[height, width]``, row by row, beginning with how many are False.
+
+    >>> run_lengths(np.array([[True, False], [False, True]]))
+    [0, 1, 2, 1]
+    """
+    flat = np.concatenate([[False], np.asarray(mask, dtype=bool).ravel()])
+    edges = np.flatnonzero(flat[1:] != flat[:-1])
+    return np.diff(np.concatenate([[0], edges, [mask.size]])).tolist()
+
+
+def from_run_lengths(counts: Sequence[int], shape: tuple[int, int]) -> np.ndarray:
+    """The mask ``[height, width]`` back from its run lengths.
+
+    >>> from_run_lengths([0, 1, 2, 1], (2, 2)).tolist()
+    [[True, False], [False, True]]
+    """
+    if sum(counts) != shape[0] * shape[1] or min(counts, default=0) < 0:
+        raise InputError(f"Run lengths that sum to {sum(counts)} are no mask of {shape[0]} x {shape[1]} pixels.")
+    return np.repeat(np.arange(len(counts)) % 2 == 1, counts).reshape(shape)

@@ -1,0 +1,9 @@
+"""What the answer loses when words and regions are taken away: masks, the surrogate that learns from them, the causal graph."""
+
+from stcg_nb.interventions.causal_graph import Causes, find_causes
+from stcg_nb.interventions.masking import Game
+from stcg_nb.interventions.perturbation_effects import Sensitivity, sensitivities
+from stcg_nb.interventions.surrogate import Surrogate
+from stcg_nb.interventions.verdicts import VERDICTS
+
+__all__ = ["VERDICTS", "Causes", "Game", "Sensitivity", "Surrogate", "find_causes", "sensitivities"]

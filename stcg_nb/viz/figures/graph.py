@@ -1,0 +1,197 @@
+"""The graph over the image, on one sheet read from top to bottom: the question's words, the image, the answer's tokens.
+
+Links run from words and regions down to the answer step that they bear on (and from words to regions for alignment). Width is
+|weight|; a blue link supports and a vermilion one opposes. Where edges have verdicts, solid is confirmed, dashed hidden and dotted
+grey spurious; else solid supports and dashed opposes. Regions are shaded by their sum over steps. Only the strongest links are
+drawn, and none whose interval holds zero; the caption says how many are left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import plotly.graph_objects as go
+
+from stcg_nb.graph.selection import TOGETHER, Shown, View, choose, players, totals
+from stcg_nb.graph.stcg import STCG, Edge
+from stcg_nb.viz.layout import bend, lay_out, middle_of
+from stcg_nb.viz.theme import INK, NEUTRAL, OPPOSES, SUPPORTS, add_picture, escape, jpeg, outlines, overlay, titled
+
+THREE_NOTE = "Three lines from one dot: three together. "
+VERDICT_NOTE = "Solid: attention shows it too; dashed: hidden from attention; dotted grey: attention without effect. "
+WIDTHS = (1.2, 2.6, 4.5, 7.0)
+DIM = 0.12  # opacity of links that do not touch the chosen node
+UNITS = {
+    "counterfactual": "nats of log-odds lost without it",
+    "alignment": "alignment by {}",
+    "interaction": "nats by which losses do not add up",
+}
+
+
+def graph_figure(
+    stcg: STCG,
+    *,
+    links: str = "counterfactual",
+    top: int = 24,
+    step: int | None = None,
+    beyond: float = 0.0,
+    node: str | None = None,
+) -> go.Figure:
+    """The graph over the image.
+
+    Args:
+        stcg: What to show.
+        links: ``"counterfactual"``: what the answer loses, in nats, without a word or region; ``"alignment"``; or
+            ``"interaction"``: two or three that are worth more (blue) or less (vermilion) together than one by one, each at the
+            step where it is strongest; the causal estimator alone finds them.
+        top: How many links to draw, the strongest first.
+        step: The answer's step to show, from 0; all of them if left out.
+        beyond: Links are drawn whose whole interval lies further from zero than this.
+        node: A word, region or step, such as ``"word:3"``: its links stand out.
+
+    Raises:
+        InputError: For other links, fewer than one, interactions of an estimator that finds none, or a step or node that is not
+            there.
+    """
+    view = View(links, top, step, beyond, node)
+    shown = choose(stcg, view)
+    word_totals, region_totals = totals(stcg, view)
+    sheet = lay_out(stcg)
+    w, h, unit = sheet.width, sheet.height, max(stcg.image.shape[:2])
+
+    figure = go.Figure()
+    picture = jpeg(overlay(stcg, region_totals, float(np.abs(region_totals).max()), 480), 480)
+    add_picture(figure, picture, (-w / 2, 0, w / 2, h))
+    xs, ys = outlines(stcg.data["region_labels"].values)
+    figure.add_scatter(
+        x=[None if x is None else round(x / unit - w / 2, 4) for x in xs],
+        y=[None if y is None else round(y / unit, 4) for y in ys],
+        mode="lines", line={"color": "rgba(60,60,60,0.35)", "width": 0.7}, hoverinfo="skip", showlegend=False,
+    )  # fmt: skip
+    _add_links(figure, shown, sheet.places, links != "alignment")
+    _add_names(figure, stcg, sheet.places, word_totals, links != "alignment")
+
+    figure.update_xaxes(visible=False, range=[-sheet.half - 0.04, sheet.half + 0.04], fixedrange=False)
+    figure.update_yaxes(visible=False, range=[sheet.last + 0.1, sheet.first - 0.09], scaleanchor="x", scaleratio=1)
+    pixels = 880 / (2 * sheet.half + 0.08) * (sheet.last - sheet.first + 0.19)
+    scale = min(1.0, 900 / pixels)
+    titled(figure, stcg, headline(stcg, view), int(pixels * scale) + 160, caption(stcg, view, shown))
+    figure.update_layout(
+        margin={"l": 10, "r": 10, "t": 84, "b": 66},
+        legend={"orientation": "h", "x": 1, "xanchor": "right", "y": 1.0, "yanchor": "bottom", "font": {"size": 12}},
+    )
+    return figure
+
+
+def headline(stcg: STCG, view: View) -> str:
+    """What the picture shows, in a few words."""
+    return {
+        "counterfactual": "What the answer rests on",
+        "alignment": "What the answer is linked with" if stcg.estimator == "causal" else "What attention links",
+        "interaction": "What works together",
+    }[view.links]
+
+
+def caption(stcg: STCG, view: View, shown: Shown) -> str:
+    """How to read the picture, and what it leaves out."""
+    strongest = f", at most {shown.strongest:.2g}" if shown.drawn or shown.dimmed else ""
+    limit = "holds zero" if not view.beyond else f"comes within {view.beyond:g} of zero"
+    unsure = f", and {shown.unsure} whose interval {limit}" if shown.unsure else ""
+    unsure += f"; {len(shown.spurious)} dotted" if shown.spurious else ""
+    verdicts = VERDICT_NOTE if any(e.verdict for e in shown.drawn) else ""
+    three = THREE_NOTE if any(e.third is not None for e in shown.drawn) else ""
+    shade = "sum over steps" if view.step is None else "at this step"
+    return (
+        f"Link width: {UNITS[view.links].format(stcg.estimator)}{strongest}. {len(shown.drawn)} strongest of {shown.total} "
+        f"links drawn, {shown.total - len(shown.drawn)} left out{unsure}. {three}{verdicts}"
+        f"Region shade: {shade}. Number under a token: its probability."
+    )
+
+
+def _add_links(figure: go.Figure, shown: Shown, places: dict[str, tuple[float, float]], causal: bool) -> None:
+    """Links as a few broken lines, one for each style and width, and invisible markers to point at."""
+    groups: dict[tuple[bool, str, str, str, int], tuple[list[float | None], list[float | None]]] = {}
+    middles: list[tuple[float, float, str, str]] = []
+    for dim, edges in ((True, shown.dimmed), (False, [*shown.spurious, *shown.drawn])):
+        for edge in edges:
+            size = 0 if edge.verdict == "spurious" else width_class(edge, shown.strongest)
+            xs, ys = groups.setdefault((dim, *style(edge, causal), size), ([], []))
+            for x, y in _lines(edge, places):
+                xs += [*np.round(x, 4).tolist(), None]
+                ys += [*np.round(y, 4).tolist(), None]
+            said = f" ({edge.verdict})" if edge.verdict else ""
+            across, down = (round(float(v), 4) for v in middle_of(edge, places))
+            dot = "rgba(0,0,0,0)" if edge.third is None or dim else style(edge, causal)[1]
+            middles.append((across, down, f"{' → '.join(players(edge))}: {edge.weight:+.3g}{said}", dot))
+    named: set[str] = set()
+    for (dim, name, color, dash, size), (xs, ys) in sorted(groups.items(), key=lambda g: (not g[0][0], -g[0][4])):
+        figure.add_scatter(
+            x=xs, y=ys, mode="lines", name=name, legendgroup=name, showlegend=name not in named, hoverinfo="skip",
+            line={"color": color, "width": WIDTHS[size], "dash": dash}, opacity=DIM if dim else 0.45 + 0.15 * size,
+        )  # fmt: skip
+        named.add(name)
+    figure.add_scatter(
+        x=[m[0] for m in middles], y=[m[1] for m in middles], mode="markers", showlegend=False,
+        marker={"size": 12, "color": [m[3] for m in middles]}, text=[m[2] for m in middles], hoverinfo="text",
+    )  # fmt: skip
+
+
+def _lines(edge: Edge, places: dict[str, tuple[float, float]]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """x and y of a link's line; of a link of three, of the lines from its middle to each."""
+    if edge.third is not None:
+        middle = middle_of(edge, places)
+        for player in players(edge):
+            ends = np.array([middle, places[player]])
+            yield ends[:, 0], ends[:, 1]
+        return
+    u = np.linspace(0, 1, 13)
+    weights = [(1 - u) ** 3, 3 * (1 - u) ** 2 * u, 3 * (1 - u) * u**2, u**3]
+    start, end = places[edge.source], places[edge.target]
+    x, y = (
+        sum((b * v for b, v in zip(weights, c, strict=True)), np.zeros(len(u)))
+        for c in zip(start, *bend(start, end), end, strict=True)
+    )
+    yield x, y
+
+
+def width_class(edge: Edge, strongest: float) -> int:
+    """Which of `WIDTHS` a link has."""
+    return min(3, int(abs(edge.weight) / strongest * 4))
+
+
+def style(edge: Edge, causal: bool) -> tuple[str, str, str]:
+    """Name in the legend, colour and dash."""
+    if edge.verdict == "spurious":
+        return "spurious", NEUTRAL, "dot"
+    positive = edge.weight > 0
+    name, color = ("supports", SUPPORTS) if positive else ("opposes", OPPOSES)
+    if edge.kind in TOGETHER:
+        name = "together" if positive else "instead of each other"
+    if not causal:
+        name = "link"
+    if edge.verdict == "hidden":
+        return f"{name}, hidden", color, "dash"
+    return name, color, "solid" if positive or edge.verdict or edge.kind in TOGETHER else "dash"
+
+
+def _add_names(
+    figure: go.Figure, stcg: STCG, places: dict[str, tuple[float, float]], totals: np.ndarray, signed: bool
+) -> None:
+    top = float(np.abs(totals).max()) or 1.0
+    shared = {"showarrow": False, "borderpad": 4, "font": {"size": 14, "color": INK}}
+    names = []
+    for i, word in enumerate(stcg.words):
+        x, y = places[f"word:{i}"]
+        strong = abs(float(totals[i])) / top > 0.25
+        color = (SUPPORTS if totals[i] > 0 or not signed else OPPOSES) if strong else NEUTRAL
+        text = f"<b>{escape(word, 24)}</b>" if strong else escape(word, 24)
+        box = {"bgcolor": "white", "bordercolor": color, "borderwidth": 2 if strong else 1}
+        names.append({**shared, **box, "x": x, "y": y, "text": text})
+    for t, (token, p) in enumerate(zip(stcg.steps, stcg.data["p"].values, strict=True)):
+        x, y = places[f"step:{t}"]
+        text = f"<b>{escape(token, 24)}</b><br><span style='font-size:11px'>{p:.2f}</span>"
+        names.append(
+            {**shared, "bgcolor": "#f2f2f2", "bordercolor": INK, "borderwidth": 1, "x": x, "y": y, "text": text}
+        )
+    figure.update_layout(annotations=names)  # at once: one by one takes minutes for hundreds of words

@@ -1,0 +1,151 @@
+"""`explain` against the same quantities computed one at a time, on the mock and on the embedded model."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from stcg_nb.attention.alignment import align
+from stcg_nb.errors import InputError, ModelError
+from stcg_nb.explanation import explain
+from stcg_nb.graph.temporal import persistence_test, trend_test
+from stcg_nb.inputs.fills import fill_region
+from stcg_nb.inputs.perturbations import DEFAULT, PERTURBATIONS, perturb
+from stcg_nb.inputs.regions import box_regions, make_regions
+from stcg_nb.models import load_model
+from stcg_nb.scenes.pictures import make_scene
+from stcg_nb.scenes.questions import EVALUATION_SEEDS, make_questions
+
+SCENE = make_scene(EVALUATION_SEEDS + 17)
+QUESTION = next(q for q in make_questions(SCENE, 0) if q.kind == "describe")
+
+
+@pytest.fixture(scope="module", params=["mock", "tiny"])
+def model(request):
+    return load_model(request.param)
+
+
+@pytest.fixture(scope="module")
+def stcg(model):
+    return explain(SCENE.image, QUESTION.text, model, regions="slic:8", seed=3)
+
+
+def test_it_says_what_was_explained(stcg, model):
+    assert (stcg.question, stcg.model, stcg.synthetic) == (QUESTION.text, model.name, model.synthetic)
+    assert stcg.words == tuple(QUESTION.text.rstrip("?.").split())
+    assert tuple(stcg.data["perturbation"].values) == DEFAULT
+    if not model.synthetic:
+        assert stcg.answer == QUESTION.answer
+
+
+def test_the_answer_is_scored_as_in_a_single_run(stcg, model):
+    prompt = model.prompt(QUESTION.text)
+    answer = model.answer([SCENE.image], prompt)[0]
+    trace = model.trace([SCENE.image], prompt, answer)
+    np.testing.assert_allclose(stcg.data["v"].values, trace.v[0], atol=1e-3)
+    assert stcg.data.attrs["p_answer"] == pytest.approx(np.prod(trace.p[0]), abs=1e-4)
+
+
+def test_effects_are_single_interventions(stcg, model):
+    prompt = model.prompt(QUESTION.text)
+    answer = model.answer([SCENE.image], prompt)[0]
+    parts = make_regions(SCENE.image, "slic:8")
+    full = model.trace([SCENE.image], prompt, answer).v[0]
+    for r in range(0, parts.n, 3):
+        without = model.trace([fill_region(SCENE.image, parts, [r], "median")], prompt, answer).v[0]
+        np.testing.assert_allclose(stcg.data["region_effect"].values[:, r], full - without, atol=1e-3)
+    for w in range(len(prompt.words)):
+        keep = np.ones((1, len(prompt.words)), dtype=bool)
+        keep[0, w] = False
+        without = model.trace([SCENE.image], prompt, answer, keep_words=keep).v[0]
+        np.testing.assert_allclose(stcg.data["word_effect"].values[:, w], full - without, atol=1e-3)
+
+
+def test_perturbations_are_compared_with_the_image_as_it_is(stcg, model):
+    prompt = model.prompt(QUESTION.text)
+    answer = model.answer([SCENE.image], prompt)[0]
+    share = make_regions(SCENE.image, "slic:8").patch_weights(*model.grid).T
+    sites = ("qformer_self", "qformer_cross", "encoder", "decoder", "cross")
+
+    def links(image):
+        maps = {s: m[0] for s, m in model.trace([image], prompt, answer, capture=sites).attention.items()}
+        return align("attention", maps, model, prompt).word_patch @ share
+
+    for k, name in enumerate(DEFAULT):
+        changed = perturb(SCENE.image, name, seed=3)
+        row = stcg.data.isel(perturbation=k)
+        expected = np.abs(links(changed.image) - links(SCENE.image)).mean()
+        assert float(row["delta_w"]) == pytest.approx(expected, abs=1e-6)
+        assert float(row["pixel_distance"]) == changed.pixel_distance
+        p = model.trace([changed.image], prompt, answer).p[0].prod()
+        assert float(row["delta_p"]) == pytest.approx(p - stcg.data.attrs["p_answer"], abs=1e-3)
+        said = model.answer([changed.image], prompt)[0].text
+        assert str(row["perturbed_answer"].values) == said
+        assert bool(row["flipped"]) == (said != stcg.answer)
+
+
+def test_the_same_call_gives_the_same_graph(stcg, model):
+    again = explain(SCENE.image, QUESTION.text, model, regions="slic:8", seed=3)
+    for name in ("v", "region_effect", "word_region", "delta_w"):
+        np.testing.assert_allclose(again.data[name].values, stcg.data[name].values, atol=1e-4)
+
+
+def test_time_is_held_against_other_orders_of_the_steps(stcg):
+    data = stcg.data
+    effects = np.concatenate([data["word_effect"].values, data["region_effect"].values], 1)
+    for found, name in (
+        (persistence_test(effects, seed=3), "persistence"),
+        (trend_test(data["visual_reliance"].values, seed=3), "reliance_trend"),
+        (trend_test(data["entropy"].values, seed=3), "entropy_trend"),
+    ):
+        assert (data.attrs[name], data.attrs[f"{name}_p"]) == pytest.approx(found[:2], nan_ok=True)
+
+
+@pytest.mark.parametrize("estimator", ["attention", "rollout", "gradient"])
+def test_every_estimator_links_all_words_regions_and_steps(model, estimator):
+    graph = explain(SCENE.image, QUESTION.text, model, estimator=estimator, regions="grid:3x3", perturbations=())
+    sizes = len(graph.words), 9, len(graph.steps)
+    assert graph.data["word_region"].shape == sizes[:2]
+    assert graph.data["step_region"].values.sum() > 0
+    assert graph.data.sizes["perturbation"] == 0
+    assert graph.estimator == estimator
+
+
+def test_boxes_of_your_own_and_the_object_that_the_answer_rests_on():
+    """On the embedded model, filling the object asked about must cost the answer more than filling any other object."""
+    boxes = {f"{o.name} {i}": o.box for i, o in enumerate(SCENE.objects)}
+    graph = explain(SCENE.image, QUESTION.text, "tiny", regions=box_regions(SCENE.image, boxes), perturbations=())
+    assert graph.regions[-1] == "rest"
+    assert graph.data.attrs["regions"] == "custom"
+    effect = graph.data["region_effect"].values[:, :-1].sum(0)
+    assert int(effect.argmax()) == QUESTION.rests_on[0]
+
+
+def test_a_perturbation_of_your_own():
+    from stcg_nb.inputs.perturbations import _registered, register
+
+    register("invert_for_test", "negative")(lambda image, strength, rng: 255 - image)
+    try:
+        graph = explain(SCENE.image, QUESTION.text, "mock", perturbations=["invert_for_test"])
+        assert graph.data["perturbation"].values.tolist() == ["invert_for_test"]
+        assert "invert_for_test" in PERTURBATIONS
+    finally:
+        del _registered["invert_for_test"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "part"),
+    [
+        ({"estimator": "shap"}, InputError, "valid are attention"),
+        ({"regions": "voronoi"}, InputError, "slic"),
+        ({"perturbations": ["blurr"]}, InputError, "valid are center_mask"),
+        ({"strength": 2}, InputError, "strength"),
+        ({"question": " "}, InputError, "empty"),
+        ({"image": "no/such.png"}, InputError, r"no/such\.png"),
+        ({"model": "tinier"}, ModelError, "tiny"),
+    ],
+)
+def test_bad_input_is_one_sentence(arguments, error, part):
+    call = {"image": SCENE.image, "question": "why?", "model": "mock", **arguments}
+    with pytest.raises(error, match=part):
+        explain(**call)
