@@ -11,9 +11,10 @@ file                   what it is
 
 1. A file is written beside its place, forced to disk and only then renamed, so it is there as a whole or not at all. Whatever
    a killed sweep left beside its place is deleted.
-2. A batch's explanations are written before its part. A part that is there vouches, by digests, for its explanations.
-3. A sweep that starts reads all parts and checks all digests. What is missing or damaged is done again, and nothing else is. So is
-   what was skipped: perhaps its picture is there now.
+2. A batch's explanations are written before its part. A part that is there vouches, by digests, for its explanations; and for
+   itself, by a digest of the manifest, the places of its questions and all values of its rows. ``rows.parquet`` does likewise.
+3. A sweep that starts reads all parts and checks all digests. What is missing, damaged, edited or in another's place is reported and
+   done again, and nothing else is. So is what was skipped: perhaps its picture is there now.
 4. Where a row goes depends on the question's place alone, not on when or by whom it was explained. So the folder comes out the
    same, byte for byte, however often the sweep was stopped, provided that the model computes the same.
 5. A lock, which goes with its process, keeps a second sweep out.
@@ -37,11 +38,11 @@ import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 
 from stcg_nb.errors import InputError, StcgError
-from stcg_nb.sweep.rows import Row
+from stcg_nb.sweep.rows import Row, RowDigest, artefact_name, check_sealed, sealed
 
 BATCH = 8
-FORMAT = 2
-_FOLDER = 1000
+FORMAT = 3
+_AT_ONCE = 125  # batches, in a row group of ``rows.parquet``
 _MANIFEST, _ROWS, _LOCK, _PARTIAL = "manifest.json", "rows.parquet", ".lock", ".partial"
 
 
@@ -74,7 +75,7 @@ class SweepFolder:
     def __init__(self, folder: Path, manifest: Mapping[str, Any], size: int, schema: pa.Schema) -> None:
         self.folder, self.size = folder, size
         self._manifest = {"format": FORMAT, "batch": BATCH, **manifest}
-        self._schema = schema.with_metadata({"stcg_sweep": _json(self._manifest)})
+        self._schema, self._said = schema, _json(self._manifest)
         self._open: dict[int, dict[int, Row]] = {}
         self._missing: dict[int, set[int]] = {}
         self._lock = FileLock(folder / _LOCK)
@@ -111,7 +112,7 @@ class SweepFolder:
                 raise InputError(
                     f"The folder {str(self.folder)!r} holds {strangers[0]!r} and no sweep; name a new folder, or empty it."
                 )
-            write_whole(path, _json(self._manifest).encode())
+            write_whole(path, self._said.encode())
             return
         try:
             begun = json.loads(path.read_text(encoding="utf-8"))
@@ -120,6 +121,7 @@ class SweepFolder:
             raise InputError(
                 f"{str(path)!r} is damaged ({error}); name another folder, and the sweep begins anew."
             ) from None
+        _check_format(self.folder, begun)
         if differing:
             key = differing[0]
             raise InputError(
@@ -136,15 +138,16 @@ class SweepFolder:
                 cut_off.unlink()
         todo: set[int] = set()
         damages = []
-        for batch in range(-(-self.size // BATCH)):
-            places = range(batch * BATCH, min((batch + 1) * BATCH, self.size))
+        for batch in range(self._batches):
+            places = self._places(batch)
             kept: dict[int, Row] = {}
             if self._part(batch).exists():
                 try:
-                    rows = self._read_part(batch, len(places))
+                    rows = self._read_part(batch).to_pylist()
                 except (pa.ArrowException, OSError, ValueError) as error:
-                    reason = str(error).strip().split("\n")[0]
-                    damages.append(f"{self._part(batch).name} is damaged ({reason}): its questions are done again.")
+                    damages.append(
+                        f"{self._part(batch).name} is damaged ({_why(error)}): its questions are done again."
+                    )
                 else:
                     for place, row in zip(places, rows, strict=True):
                         problem = "" if row["error"] is not None else self._damage(row)
@@ -156,17 +159,34 @@ class SweepFolder:
             if missing:
                 self._open[batch], self._missing[batch] = kept, missing
                 todo |= missing
-        return todo, damages
+        return todo, damages + self._strangers() + self._damage_of_rows()
 
-    def _read_part(self, batch: int, size: int) -> list[Row]:
-        table = _read(self._part(batch))
-        if table.schema.metadata != self._schema.metadata:
-            raise ValueError("it is of another sweep")
-        if not table.schema.equals(self._schema):  # checksums are of values, not of their columns' names and types
+    def _strangers(self) -> list[str]:
+        """Delete parts that are nobody's: who reads the rows while the sweep runs would take them for some of it."""
+        ours = {self._part(batch) for batch in range(self._batches)}
+        strangers = sorted(set((self.folder / "parts").glob("*.parquet")) - ours)
+        for path in strangers:
+            path.unlink()
+        return [f"{path.name} is no part of this sweep: it is deleted." for path in strangers]
+
+    def _damage_of_rows(self) -> list[str]:
+        path = self.folder / _ROWS
+        try:
+            if path.exists():
+                check_sealed(_read(path), self._said, 0)
+        except (pa.ArrowException, OSError, ValueError) as error:
+            return [f"{_ROWS} is damaged ({_why(error)}): it is written anew."]
+        return []
+
+    def _read_part(self, batch: int) -> pa.Table:
+        """Raises `ValueError`, or what reading raises, for a part that is not as it was written."""
+        table, places = _read(self._part(batch)), self._places(batch)
+        check_sealed(table, self._said, places.start)
+        if not table.schema.equals(self._schema):  # digests are of values and columns' names, not of their types
             raise ValueError("its columns are not those of a sweep")
-        if table.num_rows != size:
-            raise ValueError(f"it has {table.num_rows} rows instead of {size}")
-        return table.to_pylist()
+        if table.num_rows != len(places):
+            raise ValueError(f"it has {table.num_rows} rows instead of {len(places)}")
+        return table
 
     def _damage(self, row: Row) -> str:
         try:
@@ -181,9 +201,9 @@ class SweepFolder:
     def keep(self, done: Done) -> None:
         """Keep a question's explanation, and its batch's part once that is complete."""
         batch = done.place // BATCH
-        row = done.row
+        row = {**done.row, "place": done.place}
         if done.artefact is not None:
-            name = f"explanations/{done.place // _FOLDER:03d}/{done.place:06d}.npz"
+            name = artefact_name(done.place)
             write_whole(self.folder / name, done.artefact)
             row = {**row, "artefact": name, "artefact_sha256": hashlib.sha256(done.artefact).hexdigest()}
         self._open[batch][done.place] = row
@@ -192,24 +212,45 @@ class SweepFolder:
             del self._missing[batch]
             rows = self._open.pop(batch)
             buffer = io.BytesIO()
-            table = pa.Table.from_pylist([rows[place] for place in sorted(rows)], self._schema)
+            table = sealed([rows[p] for p in sorted(rows)], self._schema, self._said, self._places(batch).start)
             pq.write_table(table, buffer, write_page_checksum=True)
             write_whole(self._part(batch), buffer.getvalue())
 
     def finish(self) -> int:
-        """Write ``rows.parquet``, and say how many questions were skipped."""
-        path = self.folder / _ROWS
-        skipped = 0
-        with _Whole(path) as partial, pq.ParquetWriter(partial, self._schema, write_page_checksum=True) as writer:
-            for start in range(0, -(-self.size // BATCH), _FOLDER // BATCH):
-                tables = [
-                    _read(self._part(batch))
-                    for batch in range(start, min(start + _FOLDER // BATCH, -(-self.size // BATCH)))
-                ]
-                table = pa.concat_tables(tables).combine_chunks()
-                skipped += table.num_rows - table.column("error").null_count
-                writer.write_table(table)
+        """Write ``rows.parquet``, and say how many questions were skipped.
+
+        Raises:
+            SweepError: If a part was damaged while the sweep ran.
+        """
+        digest, skipped = RowDigest(self._said, 0), 0
+        for batch in range(self._batches):
+            try:
+                rows = self._read_part(batch).to_pylist()
+            except (pa.ArrowException, OSError, ValueError) as error:
+                raise SweepError(
+                    f"{self._part(batch).name} was damaged while the sweep ran ({_why(error)}); start the same sweep again, and its "
+                    "questions are done again."
+                ) from None
+            digest.add(rows)
+            skipped += sum(row["error"] is not None for row in rows)
+        columns = self._schema.with_metadata(digest.metadata)
+        with (
+            _Whole(self.folder / _ROWS) as partial,
+            pq.ParquetWriter(partial, columns, write_page_checksum=True) as writer,
+        ):
+            for start in range(0, self._batches, _AT_ONCE):
+                parts = [_read(self._part(b)) for b in range(start, min(start + _AT_ONCE, self._batches))]
+                table = pa.concat_tables([part.replace_schema_metadata(digest.metadata) for part in parts])
+                writer.write_table(table.combine_chunks())
         return skipped
+
+    @property
+    def _batches(self) -> int:
+        return -(-self.size // BATCH)
+
+    def _places(self, batch: int) -> range:
+        """Of a batch's questions in the dataset."""
+        return range(batch * BATCH, min((batch + 1) * BATCH, self.size))
 
     def _part(self, batch: int) -> Path:
         return self.folder / "parts" / f"{batch:06d}.parquet"
@@ -225,26 +266,44 @@ def read_rows(folder: str | os.PathLike[str]) -> pa.Table:
     files = [root / _ROWS] if (root / _ROWS).is_file() else sorted((root / "parts").glob("*.parquet"))
     if not files:
         raise InputError(f"There are no rows of a sweep in {str(root)!r}; name the folder that 'stcg sweep' wrote.")
+    said, tables = _json(read_manifest(root)), []
     try:
-        return pa.concat_tables([_read(file) for file in files])
-    except (pa.ArrowException, OSError) as error:
+        for file in files:
+            tables.append(_read(file))
+            check_sealed(tables[-1], said, 0 if file.name == _ROWS else int(file.stem) * BATCH)
+    except (pa.ArrowException, OSError, ValueError) as error:
         raise InputError(
-            f"The rows in {str(root)!r} are damaged ({str(error).strip().splitlines()[0]}); start the sweep again to mend them."
+            f"The rows in {str(root)!r} are damaged ({file.name}: {_why(error)}); start the sweep again to mend them."
         ) from None
+    return pa.concat_tables([table.replace_schema_metadata(None) for table in tables])
 
 
 def read_manifest(folder: str | os.PathLike[str]) -> dict[str, Any]:
     """What a sweep asked of whom and how.
 
     Raises:
-        InputError: If there is no sweep, or its manifest is damaged.
+        InputError: If there is no sweep, its manifest is damaged, or the folder is of another format.
     """
     try:
-        return dict(json.loads((Path(folder) / _MANIFEST).read_text(encoding="utf-8")))
+        manifest = dict(json.loads((Path(folder) / _MANIFEST).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError) as error:
         raise InputError(
             f"{str(folder)!r} is no folder of a sweep ({error}); name one that 'stcg sweep' wrote."
         ) from None
+    _check_format(folder, manifest)
+    return manifest
+
+
+def _check_format(folder: str | os.PathLike[str], manifest: Mapping[str, Any]) -> None:
+    if manifest.get("format") != FORMAT:
+        raise InputError(
+            f"The sweep in {str(folder)!r} is of format {manifest.get('format')}, and this version of stcg-nb reads and writes "
+            f"format {FORMAT} alone; sweep anew into another folder, or use the version that began it."
+        )
+
+
+def _why(error: Exception) -> str:
+    return str(error).strip().split("\n")[0]
 
 
 def _read(path: Path) -> pa.Table:

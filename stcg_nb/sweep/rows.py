@@ -4,6 +4,7 @@
 column                 meaning
 =====================  ======================================================================================================
 ``id``, ``question``,  of the record (`stcg_nb.datasets`), with ``image``, ``kind`` and ``answers``
+``place``              of the question in the dataset, from 0 on
 ``image_sha256``       of the picture's pixels and shape, as the model saw them
 ``answer``             the model's; ``accuracy`` in [0, 1] is `vqa_accuracy`, empty where nobody said what is right
 ``p_answer``           probability of the whole answer; ``tokens`` and ``p`` are those of its steps
@@ -20,12 +21,15 @@ estimator, whose links
 ``artefact``           the STCG's file in the sweep's folder, for `STCG.load`, and ``artefact_sha256``
 ``error``              why there is no explanation; then what an explanation would have given is empty
 =====================  ======================================================================================================
+
+A file of rows vouches for itself: its metadata holds the manifest, and a digest of the manifest and the rows (`RowDigest`).
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import json
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -42,7 +46,9 @@ from stcg_nb.graph.temporal import entropy
 Row = dict[str, Any]
 
 _TEXTS, _NUMBERS = pa.list_(pa.string()), pa.list_(pa.float64())
-_RECORD = {"id": pa.string(), "question": pa.string(), "image": pa.string(), "kind": pa.string(), "answers": _TEXTS}
+_RECORD = {
+    "id": pa.string(), "place": pa.int64(), "question": pa.string(), "image": pa.string(), "kind": pa.string(), "answers": _TEXTS,
+}  # fmt: skip
 _EXPLANATION = {
     "image_sha256": pa.string(), "answer": pa.string(), "accuracy": pa.float64(), "p_answer": pa.float64(), "tokens": _TEXTS,
     "p": _NUMBERS, "words": _TEXTS, "word_effect": _NUMBERS, "word_link": _NUMBERS,
@@ -56,6 +62,8 @@ _PERTURBATION = {
 }  # fmt: skip
 _FILES = {"artefact": pa.string(), "artefact_sha256": pa.string(), "error": pa.string()}
 VERDICTS = ("confirmed", "hidden", "spurious")
+_MANIFEST, _DIGEST = b"stcg_sweep", b"stcg_rows_sha256"
+_CHUNK = 1000
 
 
 def schema(perturbations: Sequence[str]) -> pa.Schema:
@@ -130,3 +138,64 @@ def _agreement(data: xr.Dataset) -> float | None:
 def picture_digest(image: np.ndarray) -> str:
     """Of the pixels and the shape of a picture ``[height, width, 3]``."""
     return hashlib.sha256(str(image.shape).encode() + image.tobytes()).hexdigest()
+
+
+# Files of rows that vouch for themselves
+
+
+def artefact_name(place: int) -> str:
+    """Where the STCG of a question is, in the sweep's folder.
+
+    >>> artefact_name(12345)
+    'explanations/012/012345.npz'
+    """
+    return f"explanations/{place // 1000:03d}/{place:06d}.npz"
+
+
+class RowDigest:
+    """The digest of a manifest and of rows that follow each other; numbers count with all their digits.
+
+    Args:
+        manifest: Under which the rows were made.
+        place: Of the first row.
+    """
+
+    def __init__(self, manifest: str, place: int) -> None:
+        self.manifest = manifest
+        self._place = place
+        self._digest = hashlib.sha256(manifest.encode())
+
+    def add(self, rows: Iterable[Row]) -> None:
+        """Add rows, each with all columns in the order of the table; raises `ValueError` for one that belongs elsewhere."""
+        for row in rows:
+            if row.get("place") != self._place:
+                raise ValueError(f"it has the row of place {row.get('place')} where that of {self._place} belongs")
+            if row.get("artefact") != (artefact_name(self._place) if row.get("error") is None else None):
+                raise ValueError(f"its row of place {self._place} names the explanation {row.get('artefact')}")
+            self._digest.update(json.dumps(row).encode() + b"\n")
+            self._place += 1
+
+    @property
+    def metadata(self) -> dict[bytes, bytes]:
+        """What a file of these rows says of itself."""
+        return {_MANIFEST: self.manifest.encode(), _DIGEST: self._digest.hexdigest().encode()}
+
+
+def sealed(rows: list[Row], columns: pa.Schema, manifest: str, place: int) -> pa.Table:
+    """Rows from a place on as a table that vouches for itself."""
+    table = pa.Table.from_pylist(rows, columns)
+    digest = RowDigest(manifest, place)
+    digest.add(table.to_pylist())
+    return table.replace_schema_metadata(digest.metadata)
+
+
+def check_sealed(table: pa.Table, manifest: str, place: int) -> None:
+    """Raises `ValueError`, which says why, if a table is not as `sealed` made it under this manifest and for this place."""
+    digest = RowDigest(manifest, place)
+    found = table.schema.metadata or {}
+    if found.get(_MANIFEST) != manifest.encode():
+        raise ValueError("it is of another sweep")
+    for start in range(0, table.num_rows, _CHUNK):
+        digest.add(table.slice(start, _CHUNK).to_pylist())
+    if found != digest.metadata:
+        raise ValueError("its rows are not those that its digest is of")

@@ -5,16 +5,19 @@ from __future__ import annotations
 import errno
 import json
 import random
+import re
 import resource
+import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
@@ -349,6 +352,114 @@ def test_a_part_of_another_sweep_and_a_damaged_manifest(whole: Path, table: Path
     manifest.write_text(manifest.read_text()[:40])
     with pytest.raises(InputError, match=r"manifest.json' is damaged"):
         sweep(table, tmp_path, "mock", how)
+
+
+def copied(whole: Path, folder: Path) -> Path:
+    return Path(shutil.copytree(whole, folder / "copy"))
+
+
+def edit(part: Path, change: Callable[[list[dict]], list[dict]]) -> None:
+    """Change the rows of a file and keep all that it says of itself."""
+    table = pq.read_table(part)
+    pq.write_table(pa.Table.from_pylist(change(table.to_pylist()), table.schema), part, write_page_checksum=True)
+
+
+def swap(a: Path, b: Path) -> None:
+    first, second = a.read_bytes(), b.read_bytes()
+    a.write_bytes(second)
+    b.write_bytes(first)
+
+
+def but(i: int, **changes: object) -> Callable[[list[dict]], list[dict]]:
+    return lambda rows: [{**row, **changes} if j == i else row for j, row in enumerate(rows)]
+
+
+def with_names_of_each_other(rows: list[dict]) -> list[dict]:
+    keys = ("artefact", "artefact_sha256")
+    first, second = ({k: row[k] for k in keys} for row in rows[:2])
+    return [rows[0] | second, rows[1] | first, *rows[2:]]
+
+
+PART, BEFORE = "parts/000001.parquet", "parts/000000.parquet"
+ARTEFACTS = ("explanations/000/000002.npz", "explanations/000/000003.npz")
+SECOND = {f"q{i}" for i in range(8, 16)}
+FALSE = {
+    "a copy of another part": (lambda f: shutil.copy(f / BEFORE, f / PART), SECOND, r"row of place 0 where that of 8"),
+    "two parts swapped": (lambda f: swap(f / BEFORE, f / PART), SECOND | {f"q{i}" for i in range(8)}, "000001.* row of place 0"),
+    "rows reversed": (lambda f: edit(f / PART, lambda rows: rows[::-1]), SECOND, "row of place 15 where that of 8"),
+    "two questions swapped, places kept": (
+        lambda f: edit(f / PART, lambda rows: [rows[1] | {"place": 8}, rows[0] | {"place": 9}, *rows[2:]]), SECOND,
+        "its row of place 8 names the explanation explanations/000/000009.npz",
+    ),
+    "a probability edited": (lambda f: edit(f / PART, but(3, p_answer=0.5)), SECOND, "not those that its digest is of"),
+    "a probability edited in its last digit": (
+        lambda f: edit(f / PART, lambda r: but(3, p_answer=float(np.nextafter(r[3]["p_answer"], 2)))(r)), SECOND, "its digest"),
+    "an answer put in place of an error": (lambda f: edit(f / PART, but(2, answer="red", error=None)), SECOND, "explanation None"),
+    "another's explanation named": (lambda f: edit(f / PART, with_names_of_each_other), SECOND, "names the explanation"),
+    "a row left out": (lambda f: edit(f / PART, lambda rows: rows[:-1]), SECOND, "its digest"),
+    "a column left out": (lambda f: pq.write_table(pq.read_table(f / PART).drop(["error"]), f / PART), SECOND, "000001.parquet is"),
+    "two explanations swapped": (lambda f: swap(*(f / a for a in ARTEFACTS)), {"q2", "q3"}, "000003.npz is damaged: question q3"),
+    "a part too many": (lambda f: shutil.copy(f / PART, f / "parts/000003.parquet"), set(), "000003.parquet is no part"),
+    "rows.parquet edited": (lambda f: edit(f / "rows.parquet", but(7, p_answer=0.5)), set(), "rows.parquet is damaged"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", FALSE)
+def test_what_is_false_is_reported_and_done_again(
+    whole: Path, table: Path, tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+):
+    falsify, again, reason = FALSE[kind]
+    folder = copied(whole, tmp_path)
+    falsify(folder)
+    assert contents(folder) != contents(whole)
+    said: list[str] = []
+    asked = counting(monkeypatch)
+    sweep(table, folder, "mock", FAST, report=said.append)
+    assert set(asked) == again | {"q4", "q10"}
+    assert re.search(reason, "\n".join(s for s in said if "Skipped" not in s))
+    assert contents(folder) == contents(whole)
+
+
+def test_rows_that_are_false_are_not_read(whole: Path, tmp_path: Path):
+    folder = copied(whole, tmp_path)
+    edit(folder / "rows.parquet", but(7, p_answer=0.5))
+    with pytest.raises(InputError, match=r"are damaged \(rows.parquet: .*start the sweep again to mend them"):
+        read_rows(folder)
+    (folder / "rows.parquet").unlink()
+    assert read_rows(folder).equals(read_rows(whole))
+    shutil.copy(folder / BEFORE, folder / PART)
+    with pytest.raises(InputError, match=r"are damaged \(000001.parquet: it has the row of place 0"):
+        read_rows(folder)
+
+
+def test_a_part_that_is_falsified_while_the_sweep_runs(
+    whole: Path, table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    folder, finish = copied(whole, tmp_path), SweepFolder.finish
+
+    def falsified(self: SweepFolder) -> int:
+        shutil.copy(folder / BEFORE, folder / PART)
+        return finish(self)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SweepFolder, "finish", falsified)
+        with pytest.raises(SweepError, match=r"000001.parquet was damaged while the sweep ran .* start the same sweep"):
+            sweep(table, folder, "mock", FAST, report=lambda _: None)
+    sweep(table, folder, "mock", FAST, report=lambda _: None)
+    assert contents(folder) == contents(whole)
+
+
+def test_a_folder_of_an_older_format_is_refused(whole: Path, table: Path, tmp_path: Path):
+    folder = copied(whole, tmp_path)
+    manifest = folder / "manifest.json"
+    manifest.write_text(manifest.read_text().replace('"format": 3', '"format": 2'))
+    before = contents(folder)
+    for use in (lambda: sweep(table, folder, "mock", FAST), lambda: read_manifest(folder), lambda: read_rows(folder)):
+        with pytest.raises(
+            InputError, match="is of format 2, and this version of stcg-nb reads and writes format 3 alone"
+        ):
+            use()
+    assert contents(folder) == before
 
 
 # No space
