@@ -7,6 +7,7 @@ Panels change the state through `Session.choose` and hear of changes through `Se
 from __future__ import annotations
 
 import json
+import os
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -36,14 +37,16 @@ PARTS = {"regions", "boxes"}
 MODEL = ("model", "device", "dtype", "quantisation", "revision")
 WHOLE = {*MODEL, "image", "question", *PARTS}  # another of these is another graph
 Told = Callable[[Job, str, Any], None]
+Written = tuple[int, ...]
 
 
 @dataclass(frozen=True, eq=False)
 class Explanation:
-    """A finished explanation, and the choices that made it."""
+    """A finished explanation, the choices that made it, and the state of the picture's file then (`written`)."""
 
     state: State
     stcg: STCG
+    written: Written
 
     @property
     def label(self) -> str:
@@ -83,7 +86,7 @@ class Session:
         self.explanations: OrderedDict[str, Explanation] = OrderedDict()
         self._heard: dict[str, list[Callable[[], None]]] = {}
         self._models: OrderedDict[str, Model] = OrderedDict()
-        self._pictures: OrderedDict[str, np.ndarray] = OrderedDict()
+        self._pictures: OrderedDict[tuple[str, Written], np.ndarray] = OrderedDict()
         self._results: OrderedDict[tuple[str, str], Any] = OrderedDict()
 
     # What is chosen
@@ -140,9 +143,10 @@ class Session:
     def picture(self, state: State | None = None) -> np.ndarray:
         """The chosen picture, uint8 ``[height, width, 3]``; raises `InputError` if there is none."""
         source = (state or self.state).image
-        if source not in self._pictures:
-            _keep(self._pictures, source, open_image(source), 4)
-        return self._pictures[source]
+        key = (source, written(source))
+        if key not in self._pictures:
+            _keep(self._pictures, key, open_image(source), 4)
+        return self._pictures[key]
 
     def suggestions(self) -> tuple[str, ...]:
         """Questions that suit the chosen picture."""
@@ -171,7 +175,7 @@ class Session:
     def explain(self, told: Told, *, state: State | None = None, wait: bool | None = None) -> Job:
         """Explain the answer to what is chosen, or to other choices: `Explanation`."""
         state = self.state if state is None else state
-        key = _key(state.explained())
+        key, then = _key(state.explained()), written(state.image)
 
         def work() -> Explanation:
             if key not in self.explanations:
@@ -181,7 +185,7 @@ class Session:
                     perturbations=state.perturbations, strength=state.strength, seed=state.seed, masks=state.masks,
                     absent=state.absent,
                 )  # fmt: skip
-                _keep(self.explanations, key, Explanation(state, stcg), KEPT)
+                _keep(self.explanations, key, Explanation(state, stcg, then), KEPT)
             return self.explanations[key]
 
         return self.worker.run("explain", work, self._then("explained", told), wait=wait)
@@ -297,8 +301,18 @@ def regions_of(state: State, picture: np.ndarray) -> str | Regions:
     return state.regions if source == state.image else make_regions(open_image(source), state.regions)
 
 
+def written(source: str) -> Written:
+    """Size (bytes) and time (ns) of the file behind a picture, since one that is overwritten is another picture; none if drawn."""
+    try:
+        status = os.stat(unperturbed(source))
+    except (OSError, ValueError):  # no such file, or no name of one: `open_image` says so where the picture is wanted
+        return ()
+    return status.st_size, status.st_mtime_ns
+
+
 def _key(values: dict[str, Any]) -> str:
-    return json.dumps(values, sort_keys=True)
+    known = {"written": written(values["image"])} if "image" in values else {}
+    return json.dumps({**values, **known}, sort_keys=True)
 
 
 def _keep(store: OrderedDict[Any, Any], key: Any, value: Any, most: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import io
+import os
 import re
 import shlex
 import sys
@@ -365,7 +366,7 @@ def test_perturbations_of_ones_own_are_offered_and_measured(session):
 
 def test_the_answer_comes_with_each_tokens_probability(session):
     panel = widgets.input_panel(session)
-    asked = panel._asked[2]
+    asked = panel._asked[3]
     for token, p in zip(asked.answer.tokens, asked.p, strict=True):
         assert token in panel._answer.value and f"{p:.2f}" in panel._answer.value
     panel._question.value = "what is blue?"
@@ -387,6 +388,27 @@ def test_pictures_of_every_kind_can_be_chosen(session, tmp_path):
     Image.fromarray(np.zeros((20, 20, 3), np.uint8)).save(tmp_path / "a.png")
     panel._path.value = str(tmp_path / "a.png")
     assert session.state.image == str(tmp_path / "a.png") and not panel.busy._note.value
+
+
+def test_a_picture_that_is_overwritten_is_another_picture(session, tmp_path):
+    path = tmp_path / "a.png"
+    noise = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), np.uint8)
+    Image.fromarray(noise[0]).save(path)
+    panel, explorer = widgets.input_panel(session), widgets.explorer(session)
+    session.choose(image=str(path), question="what is this?")
+    panel.ask(wait=True)
+    explorer.explain(wait=True)
+    first = session.current
+    assert np.array_equal(first.stcg.image, noise[0]) and "Not asked" not in panel._answer.value
+    Image.fromarray(noise[1]).save(path)
+    os.utime(path, ns=(1, 1))
+    assert session.current is None and np.array_equal(session.picture(), noise[1])
+    session.tell("input")
+    session.tell("state")
+    assert "Not asked" in panel._answer.value and "have changed since" in explorer._stale.value
+    explorer.explain(wait=True)
+    assert np.array_equal(session.current.stcg.image, noise[1])
+    assert list(session.explanations.values())[-2:] == [first, session.current]
 
 
 def upload(name: str, content: bytes, version: int):

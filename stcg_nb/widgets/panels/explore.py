@@ -24,7 +24,7 @@ from stcg_nb.viz.graph_svg import Drawing
 from stcg_nb.widgets.canvas import Canvas
 from stcg_nb.widgets.details import details, link_choices, node_choices
 from stcg_nb.widgets.panel import LABELS, WIDE, Panel, section, table, text
-from stcg_nb.widgets.session import Explanation, Session
+from stcg_nb.widgets.session import Explanation, Session, written
 
 HALF = w.Layout(width="195px")
 LINE = w.Layout(width="400px")
@@ -157,7 +157,7 @@ class Explorer(Panel):
             self.busy.say(str(error), error=True)
         finally:
             self._quiet = False
-        stale = shown is not None and shown.state.linked() != state.linked()
+        stale = shown is not None and (shown.state.linked(), shown.written) != (state.linked(), written(state.image))
         if stale or shown is None or self.session.current is not None:
             said = "The choices have changed since; press Explain to see them." if stale else ""
         else:

@@ -15,7 +15,7 @@ from stcg_nb.inputs.images import read_image
 from stcg_nb.inputs.open_image import PHOTOGRAPHS
 from stcg_nb.viz.theme import jpeg
 from stcg_nb.widgets.panel import WIDE, Panel, text
-from stcg_nb.widgets.session import Asked, Session
+from stcg_nb.widgets.session import Asked, Session, Written, written
 
 UPLOADS = Path("stcg-uploads")
 SIDE = 260
@@ -28,7 +28,7 @@ class InputPanel(Panel):
 
     def __init__(self, session: Session) -> None:
         super().__init__(session)
-        self._asked: tuple[str, str, Asked] | None = None
+        self._asked: tuple[str, str, Written, Asked] | None = None
         self._kind = w.Dropdown(
             options=["the demo picture", "a drawn scene", "a photograph", "a file"], description="Picture", style=WIDE,
             layout=w.Layout(width="300px"),
@@ -69,7 +69,7 @@ class InputPanel(Panel):
     def ask(self, *, wait: bool | None = None) -> None:
         """Ask the model."""
         state = self.session.state
-        key = (state.image, state.question)
+        key = (state.image, state.question, written(state.image))
 
         def done(asked: Asked) -> None:
             self._asked = (*key, asked)
@@ -168,9 +168,9 @@ class InputPanel(Panel):
 
     def _answer_html(self) -> str:
         state = self.session.state
-        if self._asked is None or self._asked[:2] != (state.image, state.question):
+        if self._asked is None or self._asked[:3] != (state.image, state.question, written(state.image)):
             return "<span style='color:#555'>Not asked yet.</span>"
-        asked = self._asked[2]
+        asked = self._asked[3]
         tokens = "".join(
             "<span style='display:inline-block;border:1px solid #222;background:#f2f2f2;color:#222;padding:2px 8px;margin:2px;"
             f"text-align:center;line-height:1.3'><b>{text(token)}</b><br><small>{p:.2f}</small></span>"

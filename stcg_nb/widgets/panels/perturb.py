@@ -13,7 +13,7 @@ from stcg_nb.inputs.perturbations import PERTURBATIONS, perturb
 from stcg_nb.interventions.perturbation_effects import Sensitivity
 from stcg_nb.viz.theme import jpeg
 from stcg_nb.widgets.panel import WIDE, Panel, text
-from stcg_nb.widgets.session import Session
+from stcg_nb.widgets.session import Session, written
 
 SIDE = 140  # so that seven stand in a row
 
@@ -84,7 +84,8 @@ class PerturbationPanel(Panel):
 
     def _depends(self) -> dict[str, Any]:
         explained = self.session.state.explained()
-        return {k: v for k, v in explained.items() if k not in ("perturbations", "estimator", "masks", "absent")}
+        choices = {k: v for k, v in explained.items() if k not in ("perturbations", "estimator", "masks", "absent")}
+        return {**choices, "written": written(self.session.state.image)}
 
     def _changed(self, _: Any) -> None:
         if not self._quiet:
