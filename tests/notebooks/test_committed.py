@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import base64
+import io
 from pathlib import Path
 
 import jupytext
 import nbformat
+import numpy as np
 import papermill
 import pytest
+from PIL import Image
 
 FOLDER = Path(__file__).parents[2] / "notebooks"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.ipynb"))
@@ -51,20 +55,34 @@ def test_its_figures_and_printed_text_are_kept(book: nbformat.NotebookNode):
         kinds = {kind for output in cell.outputs for kind in output.get("data", {})}
         assert "application/vnd.jupyter.widget-view+json" not in kinds
         if ".show(" in cell.source:
-            assert "application/vnd.plotly.v1+json" in kinds, cell.source
+            assert PLOTLY in kinds, cell.source
         if "print(" in cell.source and "nbval-ignore-output" not in cell.metadata.get("tags", ()):
             assert any(output.get("name") == "stdout" for output in cell.outputs) or "if " in cell.source, cell.source
 
 
+def figures(book: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
+    """The output bundles that hold a figure."""
+    outputs = [output for cell in book.cells for output in cell.get("outputs", [])]
+    found = [output.data for output in outputs if PLOTLY in output.get("data", {})]
+    assert found
+    return found
+
+
 def test_its_figures_offer_no_upload(book: nbformat.NotebookNode):
-    plots = [
-        output.data["application/vnd.plotly.v1+json"]
-        for cell in book.cells
-        for output in cell.get("outputs", [])
-        if "application/vnd.plotly.v1+json" in output.get("data", {})
-    ]
-    assert plots
-    assert all(plot["config"]["showSendToCloud"] is False for plot in plots)
+    assert all(bundle[PLOTLY]["config"]["showSendToCloud"] is False for bundle in figures(book))
+
+
+def test_each_figure_has_a_picture_for_viewers_that_do_not_draw_plotly(book: nbformat.NotebookNode):
+    """GitHub is one. The picture has the figure's size, its title and more, in ink and in colour."""
+    for bundle in figures(book):
+        picture = Image.open(io.BytesIO(base64.b64decode(bundle["image/png"], validate=True)))
+        assert picture.format == "PNG"
+        assert picture.size == (bundle[PLOTLY]["layout"]["width"], bundle[PLOTLY]["layout"]["height"])
+        pixels = np.asarray(picture.convert("RGB")).astype(int)
+        assert 0.005 < (pixels.min(2) < 200).mean() < 0.9
+        halves = np.array_split(pixels.min(2), 2)
+        assert all((half < 100).sum() > 20 for half in halves)
+        assert (np.ptp(pixels, axis=2) > 60).sum() > 200
 
 
 def test_it_is_small_and_holds_no_widget_state_or_times(name: str, book: nbformat.NotebookNode):
