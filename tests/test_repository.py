@@ -15,6 +15,8 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import stcg_nb
+from stcg_nb.scenes import make_questions, make_scene
+from stcg_nb.sources import open_image
 
 ROOT = Path(__file__).parent.parent
 CONDA_NAMES = {"pytorch": "torch"}
@@ -95,6 +97,31 @@ def test_the_commands_of_the_readme_exist():
     phony = re.search(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)
     assert phony
     assert set(phony[1].split()) == targets
+
+
+def readme_questions() -> list[tuple[str, str]]:
+    """The pictures of README.md's examples and what is asked about them."""
+    text = (ROOT / "README.md").read_text()
+    called = re.findall(r'image="([^"]+)", question="([^"]+)"', text)
+    typed = re.findall(r'(?:stcg explain|-p image) "?([^ "]+)"? (?:-p question )?"([^"]+)"', text)
+    assert (len(called), len(typed)) == (1, 2)
+    return called + [(path.removeprefix("$PWD/"), question) for path, question in typed]
+
+
+def test_the_model_of_the_readmes_examples_gets_them_right():
+    """What is asked about must be in the picture; of a scene that is known, of the demo a person has seen it."""
+    tiny = stcg_nb.load_model("tiny")
+    demo = {"What is to the right of the yellow car?": "a red fish", "What color is the car?": "yellow"}
+    for source, question in readme_questions():
+        if source.startswith("scene:"):
+            asked = make_questions(make_scene(int(source.split(":")[1])), 0)
+            answers = {q.text: q.answer for q in asked if q.kind != "absent"}
+        else:
+            assert (ROOT / source).samefile(stcg_nb.demo()[0])
+            answers = demo
+        assert question in answers, f"{source}: {question}"
+        image = open_image(source if source.startswith("scene:") else ROOT / source)
+        assert tiny.answer([image], tiny.prompt(question))[0].text == answers[question]
 
 
 def test_links_of_the_documents_lead_somewhere():
