@@ -15,8 +15,8 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import stcg_nb
+from stcg_nb.inputs import open_image
 from stcg_nb.scenes import make_questions, make_scene
-from stcg_nb.sources import open_image
 
 ROOT = Path(__file__).parent.parent
 CONDA_NAMES = {"pytorch": "torch"}

@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 FOLDER = Path(__file__).parents[2] / "notebooks"
+PLOTLY = "application/vnd.plotly.v1+json"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.ipynb"))
 
 
