@@ -106,6 +106,11 @@ class STCG:
         return str(self._data.attrs["estimator"])
 
     @property
+    def causal(self) -> bool:
+        """True if a causal graph was fitted to masks: then links of several players, intervals and verdicts exist."""
+        return int(self._data.attrs["masks"]) > 0
+
+    @property
     def synthetic(self) -> bool:
         """True if a mock made the numbers up."""
         return bool(self._data.attrs["synthetic"])
