@@ -81,11 +81,11 @@ clean: ## remove the environment and what tools leave behind; keep runs/
 $(RUN): EXTRAS :=
 $(LAB): EXTRAS := [lab]
 $(TEST): EXTRAS := [lab,test,train]
-$(LAB): $(RUN)
-$(TEST): $(LAB)
+$(LAB): COVERS := $(RUN)
+$(TEST): COVERS := $(RUN) $(LAB)
 $(RUN) $(LAB) $(TEST): pyproject.toml constraints/pinned.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name one: make PYTHON=python3.12")'
 	@echo "Installing stcg-nb$(EXTRAS) into $(VENV), which the first time takes some minutes ..."
 	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints/pinned.txt --editable '.$(EXTRAS)'
-	@touch $@
+	@touch $(COVERS) $@

@@ -124,6 +124,16 @@ def test_the_model_of_the_readmes_examples_gets_them_right():
         assert tiny.answer([image], tiny.prompt(question))[0].text == answers[question]
 
 
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+@pytest.mark.parametrize(
+    ("target", "package"),
+    [("run", "."), ("lab", ".[lab]"), ("lint", ".[lab,test,train]"), ("test", ".[lab,test,train]")],
+)
+def test_make_installs_what_a_target_needs_and_no_more(target: str, package: str):
+    plan = subprocess.run(["make", "-nB", target], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert re.findall(r"--editable '(.*)'", plan) == [package]
+
+
 def test_links_of_the_documents_lead_somewhere():
     missing = []
     for name in ("README.md", "CONTRIBUTING.md"):
