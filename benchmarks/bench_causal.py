@@ -52,6 +52,7 @@ from tqdm import tqdm
 from transformers import Blip2ForConditionalGeneration
 from transformers.utils import logging
 
+from stcg_nb.case import Case
 from stcg_nb.faithfulness.measures import held_out_masks, lds
 from stcg_nb.inputs.fills import Filler
 from stcg_nb.inputs.regions import make_regions
@@ -116,7 +117,7 @@ def example(source: str, absent: str = "median") -> Game:
     """A question about a scene, to be timed."""
     model, scene = load_model(source), make_scene(EVALUATION_SEEDS)
     prompt = model.prompt(make_questions(scene, 0)[0].text)
-    return Game(model, scene.image, prompt, model.target("red car"), make_regions(scene.image), absent)
+    return Game(Case(model, scene.image, prompt, model.target("red car"), make_regions(scene.image)), absent)
 
 
 class Bare:
@@ -292,7 +293,7 @@ def measure_lds(n: int, seed: int, budgets: list[int], kept: Path | None) -> lis
 
 def measure_question(model: Model, scene: Scene, question: Question, budgets: list[int]) -> dict[str, Any]:
     game = CountedGame(
-        model, scene.image, model.prompt(question.text), model.target(question.answer), make_regions(scene.image)
+        Case(model, scene.image, model.prompt(question.text), model.target(question.answer), make_regions(scene.image))
     )
     masks, rate = held_out_masks(game.n_players, HELD_OUT, seed=scene.seed)
     real = game(masks)

@@ -40,9 +40,10 @@ from stcg_nb.datasets import load_dataset
 from stcg_nb.models import engine
 from stcg_nb.models.engine import Engine
 from stcg_nb.sweep.folder import BATCH, Done, SweepFolder
-from stcg_nb.sweep.run import How, sweep
+from stcg_nb.sweep.options import SweepOptions
+from stcg_nb.sweep.run import sweep
 
-LIGHT = How(regions="grid:2x2", perturbations=(), estimator="attention")
+LIGHT = SweepOptions(regions="grid:2x2", perturbations=(), masks=0)
 METHODS = ("prompt", "answer", "target", "trace", "relevance")
 
 
@@ -84,7 +85,7 @@ def overhead(n: int, masks: int, tokens: int) -> str:
             return skipped
 
         module.Local.__call__, SweepFolder.finish = started, finished
-        sweep(load_dataset("scenes", n=n), root / "out", str(root / "model"), How(masks=masks))
+        sweep(load_dataset("scenes", n=n), root / "out", str(root / "model"), SweepOptions(masks=masks))
     whole = spent["whole"]
     return (
         f"outside the model / the run {1 - spent['model'] / whole:.4f} (to reach: at most 0.03), outside explain / the run "
@@ -104,7 +105,7 @@ def swept_in_a_process(table: str, out: str, log: str) -> None:
     """A sweep that notes every question that it asks."""
     explained = module.explained
 
-    def noted(model: Any, how: How, place: int, record: Any) -> Done:
+    def noted(model: Any, how: SweepOptions, place: int, record: Any) -> Done:
         with Path(log).open("a") as file:
             file.write(f"{place}\n")
         return explained(model, how, place, record)
@@ -148,7 +149,7 @@ def ray(n: int) -> str:
     os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112
 
     class Pinned(sweep_ray._Worker):
-        def __init__(self, model: str | None, how: How) -> None:
+        def __init__(self, model: str | None, how: SweepOptions) -> None:
             import torch
 
             cores = sorted(os.sched_getaffinity(0))
@@ -176,9 +177,7 @@ def ray(n: int) -> str:
         with tempfile.TemporaryDirectory() as folder:
             (Path(folder) / "pins").mkdir()
             os.environ["STCG_PINS"] = f"{folder}/pins"
-            sweep(
-                load_dataset("scenes", n=n), Path(folder) / "out", "tiny", How(estimator="attention"), workers=workers
-            )
+            sweep(load_dataset("scenes", n=n), Path(folder) / "out", "tiny", SweepOptions(masks=0), workers=workers)
         first = arrived[workers * BATCH - 1]
         rates[workers] = (n - workers * BATCH) / (arrived[-1] - first)
     return (

@@ -35,7 +35,7 @@ QUESTION = "what color is the thing left of the yellow car?"
 SIZES = {"24 regions, 300 links": ("grid:4x6", 300), "256 regions, 2,000 links": ("grid:16x16", 2000)}
 BEGIN = """\
 from stcg_nb import widgets
-session = widgets.start(model="mock", image="scene:7", question={question!r}, estimator="attention", regions={regions!r},
+session = widgets.start(model="mock", image="scene:7", question={question!r}, masks=0, regions={regions!r},
                         links="alignment", top={top})
 widgets.explorer(session)"""
 AGAIN = """\
@@ -90,7 +90,7 @@ def main() -> None:
 
 def measure(regions: str, top: int, moves: int, openings: int) -> dict[str, dict]:
     """Seconds of one size of graph."""
-    stcg = explain(open_image("scene:7"), QUESTION, "mock", estimator="attention", regions=regions)
+    stcg = explain(open_image("scene:7"), QUESTION, "mock", masks=0, regions=regions)
     drawing, drawn = Drawing(stcg), []
     assert len(choose(stcg, View("alignment", top)).drawn) == top
     for i in range(moves):

@@ -2,296 +2,184 @@
 
 1. The model answers greedily; the answer is then teacher-forced in every counterfactual run.
 2. Every perturbation of the image runs in one batch with the image itself: delta W, delta p, flips.
-3. The estimator aligns words and answer steps with patches; regions gather their share of each patch.
-4. Each word is cut and each region is absent, one at a time (leave one out): the effect on each step's log-odds. These are
-   interventions, so they say what the answer rests on where attention only correlates. What several do together the
-   estimator `causal` finds (`stcg_nb.interventions.causal_graph`): it aligns by effects, and gives intervals, interactions and
-   verdicts.
-5. The image is blanked as a whole: the visual reliance of each step.
-6. What lasts and what drifts over the answer, each against the same steps in any other order (`stcg_nb.graph.temporal`,
-   `stcg_nb.graph.persistence`): movement of the links, persistence of the strongest effects, trends of reliance and spread.
+3. An estimator aligns words and answer steps with patches by attention; regions gather their share of each patch.
+4. Each word is cut and each region removed, one at a time: the effect on each step's log-odds. These are interventions, so they
+   say what the answer rests on, where attention only correlates.
+5. What several do together a causal graph says, fitted to random masks (`stcg_nb.interventions.causal_graph`): intervals,
+   interactions, and verdicts on attention. The graph keeps alignment and causes side by side.
+6. The image is blanked as a whole: the visual reliance of each step.
+7. What lasts and what drifts over the answer, each against the same steps in any other order (`stcg_nb.graph.temporal`). Links of
+   a step are those by cause where a causal graph was fitted, else those by attention.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import inspect
+from collections.abc import Sequence
 from importlib.metadata import version
-from os import PathLike
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 import transformers
-import xarray as xr
 
-from stcg_nb.attention.alignment import ESTIMATORS as BY_ATTENTION
-from stcg_nb.attention.alignment import Alignment, align, needed_sites
-from stcg_nb.errors import InputError
+from stcg_nb.attention.alignment import Alignment, aligned, traced_attention
+from stcg_nb.case import Case, Image
 from stcg_nb.graph import temporal
+from stcg_nb.graph.build import build
+from stcg_nb.graph.links import links_by_cause
 from stcg_nb.graph.stcg import STCG
-from stcg_nb.graph.temporal import persistence_test, trend_test
-from stcg_nb.inputs.images import read_image, thumbnail
-from stcg_nb.inputs.perturbations import DEFAULT, perturb
+from stcg_nb.inputs.images import blank, read_image, thumbnail
+from stcg_nb.inputs.perturbations import Perturbed, perturb
 from stcg_nb.inputs.regions import Regions, make_regions
-from stcg_nb.interventions.causal_graph import Causes, check_masks, find_causes, without
-from stcg_nb.interventions.masking import Game, check_absent
+from stcg_nb.interventions.causal_graph import Causes, find_causes
+from stcg_nb.interventions.graph_arrays import Arrays, causal_effects, single_effects
+from stcg_nb.interventions.masking import Game, without
 from stcg_nb.interventions.perturbation_effects import delta_p, delta_w, delta_w_js
-from stcg_nb.interventions.verdicts import attended, verdict
-from stcg_nb.models import Answer, Model, Prompt, load_model
+from stcg_nb.interventions.verdicts import attended
+from stcg_nb.models.protocol import Model, Trace
+from stcg_nb.options import Options, help_text
 
-CAUSAL = "causal"
-ESTIMATORS = (*BY_ATTENTION, CAUSAL)
-WORKING_SIDE = 1024  # pixels; a larger picture is scaled down first, since a model sees a few hundred
 THUMBNAIL = 160
 
 
 def explain(
-    image: str | PathLike[str] | np.ndarray | Any,
-    question: str,
-    model: str | Model = "tiny",
-    *,
-    estimator: str = CAUSAL,
-    regions: str | Regions = "slic",
-    perturbations: Sequence[str] = DEFAULT,
-    strength: float = 0.5,
-    seed: int = 0,
-    masks: int = 256,
-    absent: str = "median",
+    image: Image, question: str, model: str | Model = "tiny", options: Options | None = None, **changes: Any
 ) -> STCG:
     """Explain the answer of a model to a question about an image.
 
-    Args:
-        image: A path, a PIL image, or an array ``[height, width, 3]``.
-        question: In words; the model's prompt goes around it.
-        model: A loaded model, or a name for `load_model`.
-        estimator: How words and steps are aligned with regions: ``"causal"`` (default), which fits a causal graph to random masks
-            (`stcg_nb.interventions.causal_graph`) and gives edges intervals and verdicts; or, by one forward pass,
-            ``"attention"``, ``"rollout"`` or
-            ``"gradient"``.
-        regions: ``"slic"``, ``"slic:30"``, ``"grid"``, ``"grid:8x8"`` or `Regions` of your own.
-        perturbations: Names from `stcg_nb.inputs.perturbations.PERTURBATIONS`.
-        strength: Of the perturbations, in [0, 1].
-        seed: Of the perturbations that draw at random, and of the causal estimator.
-        masks: That the causal estimator tries, each a forward pass; the others need none.
-        absent: What an absent region is, one of `stcg_nb.interventions.masking.ABSENCES`: filled, or cut from the Q-Former.
+        Args:
+            image: A path, a PIL image, or an array ``[height, width, 3]``.
+            question: In words; the model's prompt goes around it.
+            model: A loaded model, or a name for `stcg_nb.load_model`.
+            options: All options together, in place of their defaults.
+            changes: Single options by name:
+    {options}
 
-    Returns:
-        The graph, with words ``[word]``, regions ``[region]`` and answer steps ``[step]``.
+        Returns:
+            The graph, with words ``[word]``, regions ``[region]`` and answer steps ``[step]``.
 
-    Raises:
-        InputError: For an image, question, estimator, regions or perturbation that cannot be used.
-        ModelError: If the model cannot be loaded.
+        Raises:
+            InputError: For an image, question or option that cannot be used.
+            ModelError: If the model cannot be loaded.
 
-    >>> from stcg_nb.scenes.pictures import make_scene
-    >>> stcg = explain(make_scene(1).image, "what is left of the car?", "mock")
-    >>> stcg.words
-    ('what', 'is', 'left', 'of', 'the', 'car')
+        >>> from stcg_nb.scenes import make_scene
+        >>> stcg = explain(make_scene(1).image, "what is left of the car?", "mock", masks=0)
+        >>> stcg.words
+        ('what', 'is', 'left', 'of', 'the', 'car')
     """
-    if estimator not in ESTIMATORS:
-        raise InputError(f"{estimator!r} is no estimator; valid are {', '.join(ESTIMATORS)}.")
-    check_absent(absent)
-    if estimator == CAUSAL:
-        check_masks(masks)
+    options = (options or Options()).but(**changes)
     whole = read_image(image)
-    whole_parts = make_regions(whole, regions)
-    picture, parts = _working_copy(whole, whole_parts)
-    perturbed = [perturb(picture, name, strength=strength, seed=seed) for name in perturbations]
-    if isinstance(model, str):
-        model = load_model(model)
-    prompt = model.prompt(question)
-    answer = model.answer([picture], prompt)[0]
+    whole_regions = make_regions(whole, options.regions)
+    case = Case.read(whole, question, model, regions=whole_regions)
+    perturbed = [perturb(case.image, name, options.strength, options.seed) for name in options.perturbations]
+    images = [case.image, *(p.image for p in perturbed)]
 
-    images = [picture, *(p.image for p in perturbed)]
-    trace = model.trace(images, prompt, answer, capture=needed_sites("attention", model.sites))
-    by_attention = _gather(align("attention", trace.attention, model, prompt), parts, model)
-    game = Game(model, picture, prompt, answer, parts, absent)
-    causes = find_causes(game, masks, seed) if estimator == CAUSAL else None
-    alone = without(game.n_players)
-    effect = (trace.v[0] - (game(alone) if causes is None else causes.measure(game, alone))).T  # [step, player]
-    blank = np.broadcast_to(picture.mean((0, 1)).round().astype(np.uint8), picture.shape).copy()
-    reliance = trace.v[0] - model.trace([blank], prompt, answer).v[0]
-    if causes is not None:
-        linked = attended({site: m[0] for site, m in trace.attention.items()}, model, prompt, parts, seed)
-        causal = _causal(game, causes, effect, linked)
-        aligned = _aligned_by_cause(causal, game)
-    else:
-        causal = _exact(effect, len(prompt.words))
-        aligned = _estimate(estimator, picture, prompt, answer, model, parts, by_attention)
-
-    w0, wk = by_attention.word_patch[0], by_attention.word_patch[1:]
-    steps = aligned.step_patch
-    order_js, order_p, orders = temporal.order_test(steps, seed)
-    persistence, persistence_p, _ = persistence_test(effect, seed=seed)
-    reliance_trend, reliance_trend_p, _ = trend_test(reliance, seed)
-    entropy_trend, entropy_trend_p, _ = trend_test(temporal.entropy(steps), seed)
-    per = "perturbation"
-    thumbs = [thumbnail(p.image, THUMBNAIL) for p in perturbed]
-    dataset = xr.Dataset(
+    trace, by_patch = traced_attention(case, images)
+    by_attention = by_patch.by_region(case)
+    game = Game(case, options.removal)
+    causes = find_causes(game, options.masks, options.seed) if options.masks else None
+    effect = _effect(game, causes, trace)
+    reliance = trace.v[0] - case.trace([blank(case.image)]).v[0]
+    alignment = by_attention.row(0) if options.estimator == "attention" else _aligned(case, options.estimator)
+    causal = _causal(game, causes, effect, trace, options.seed)
+    linked = alignment.step_patch if causes is None else links_by_cause(causal).step_region
+    in_time, tests = _in_time(linked, effect, reliance, options.seed)
+    return build(
         {
-            "word_text": ("word", np.array(prompt.words)),
-            "token_text": ("step", np.array(answer.tokens)),
-            "image": (("y", "x", "channel"), whole),
-            "region_labels": (("y", "x"), whole_parts.labels),
-            "region_box": (("region", "box"), whole_parts.boxes.astype(np.int64)),
-            "p": ("step", trace.p[0]),
-            "v": ("step", trace.v[0]),
-            "word_region": (("word", "region"), aligned.word_patch),
-            "step_region": (("step", "region"), steps),
-            "step_word": (("step", "word"), aligned.step_word),
-            "word_effect": (("step", "word"), effect[:, : game.n_words]),
-            "region_effect": (("step", "region"), effect[:, game.n_words :]),
-            **causal,
-            "visual_reliance": ("step", reliance),
-            "entropy": ("step", temporal.entropy(steps)),
-            "js_previous": ("step", temporal.js_previous(steps)),
-            "top_overlap": ("step", temporal.top_overlap(steps)),
-            "strength": (per, np.array([p.strength for p in perturbed], dtype=float)),
-            "pixel_distance": (per, np.array([p.pixel_distance for p in perturbed], dtype=float)),
-            "delta_w": (per, delta_w(wk, w0)),
-            "delta_w_js": (per, delta_w_js(wk, w0)),
-            "delta_p": (per, delta_p(trace.p[1:], trace.p[0])),
-            "flipped": (per, trace.flipped[1:]),
-            "perturbed_p": ((per, "step"), trace.p[1:]),
-            "perturbed_step_region": ((per, "step", "region"), by_attention.step_patch[1:]),
-            "perturbed_answer": (per, np.array([a.text for a in model.answer(images[1:], prompt)], dtype=str)),
-            "thumbnail": (
-                (per, "ty", "tx", "channel"),
-                np.stack(thumbs) if thumbs else np.zeros((0, *thumbnail(picture, THUMBNAIL).shape), np.uint8),
-            ),
+            **_inputs(case, whole, whole_regions, trace),
+            "word_region": alignment.word_patch, "step_region": alignment.step_patch, "step_word": alignment.step_word,
+            **causal, "visual_reliance": reliance, **in_time, **_perturbed(case, perturbed, trace, by_attention),
         },
-        coords={
-            "word": [f"w{i}" for i in range(len(prompt.words))],
-            "region": list(parts.names),
-            "step": np.arange(len(answer.tokens)),
-            per: np.array([p.name for p in perturbed], dtype=str),
-            "box": ["x0", "y0", "x1", "y1"],
-        },
-        attrs={
-            "question": prompt.question,
-            "answer": answer.text,
-            "model": model.name,
-            "model_revision": model.revision,
-            "synthetic": model.synthetic,
-            "estimator": estimator,
-            "regions": regions if isinstance(regions, str) else "custom",
-            "absent": absent,
-            "masks": masks if estimator == CAUSAL else 0,
-            "seed": seed,
-            "p_answer": float(trace.p[0].prod()),
-            "order_js": order_js,
-            "order_p": order_p,
-            "orders": orders,
-            "persistence": persistence,
-            "persistence_p": persistence_p,
-            "reliance_trend": reliance_trend,
-            "reliance_trend_p": reliance_trend_p,
-            "entropy_trend": entropy_trend,
-            "entropy_trend_p": entropy_trend_p,
-            "stcg_version": version("stcg-nb"),
-            "created_with": f"torch {torch.__version__}, transformers {transformers.__version__}",
-        },
-    )
-    return STCG(dataset)
+        whole_regions.names,
+        [p.name for p in perturbed],
+        {**_provenance(case, options), "p_answer": float(trace.p[0].prod()), **tests},
+    )  # fmt: skip
 
 
-def _working_copy(picture: np.ndarray, regions: Regions) -> tuple[np.ndarray, Regions]:
-    """Picture ``[height, width, 3]`` and regions at the working size; as they are where a region would vanish."""
-    small = thumbnail(picture, WORKING_SIDE)
-    labels = cv2.resize(regions.labels, small.shape[1::-1], interpolation=cv2.INTER_NEAREST)
-    if np.unique(labels).size < regions.n:
-        return picture, regions
-    return small, Regions(labels, regions.names)
+def _with_options(function: Any) -> None:
+    """Give a function that takes options by name their signature and their help texts, for editors and `help`."""
+    given = inspect.signature(function, eval_str=False)
+    fields = Options.model_fields
+    named = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=field.annotation)
+        for name, field in fields.items()
+    ]
+    own = [p for p in given.parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
+    function.__signature__ = given.replace(parameters=[*own, *named])
+    listed = "\n".join(f"            ``{name}``: {help_text(name)}." for name in fields)
+    function.__doc__ = (inspect.getdoc(function) or "").replace("{options}", listed)
 
 
-def _gather(alignment: Alignment, parts: Regions, model: Model) -> Alignment:
-    """The same links with regions in place of patches: a region gathers its share of each patch."""
-    share = parts.patch_weights(*model.grid, model.view(*parts.labels.shape)).T
-    return Alignment(alignment.word_patch @ share, alignment.step_patch @ share, alignment.step_word)
+_with_options(explain)
 
 
-def _estimate(
-    estimator: str,
-    picture: np.ndarray,
-    prompt: Prompt,
-    answer: Answer,
-    model: Model,
-    parts: Regions,
-    by_attention: Alignment,
-) -> Alignment:
-    if estimator == "attention":
-        return Alignment(by_attention.word_patch[0], by_attention.step_patch[0], by_attention.step_word[0])
-    maps: Mapping[str, torch.Tensor]
-    if estimator == "gradient":
-        maps = model.relevance(picture, prompt, answer)
-    else:
-        captured = model.trace([picture], prompt, answer, capture=needed_sites(estimator, model.sites)).attention
-        maps = {site: m[0] for site, m in captured.items()}
-    return _gather(align(estimator, maps, model, prompt), parts, model)
+def _effect(game: Game, causes: Causes | None, trace: Trace) -> np.ndarray:
+    """What each step loses without each player, nats, ``[step, player]``; nothing is asked that a causal graph has tried."""
+    alone = without(game.n_players)
+    return (trace.v[0] - (game(alone) if causes is None else causes.measure(game, alone))).T
 
 
-Variables = dict[str, tuple[str | tuple[str, ...], np.ndarray]]
+def _aligned(case: Case, estimator: str) -> Alignment:
+    return aligned(case, estimator).by_region(case)
 
 
-def _exact(effect: np.ndarray, words: int) -> Variables:
-    """The causal variables of an STCG where nothing was sampled: effects ``[step, player]`` are their own intervals."""
-    nothing = np.zeros(effect.shape)
-    said = np.full(effect.shape, "", dtype=str)
-    numbers = {k: ("link", np.zeros(0)) for k in ("link_weight", "link_low", "link_high", "link_coefficient")}
-    places = {
-        k: ("link", np.zeros(0, dtype=np.int64)) for k in ("link_source", "link_target", "link_third", "link_step")
-    }
+def _causal(game: Game, causes: Causes | None, effect: np.ndarray, trace: Trace, seed: int) -> Arrays:
+    if causes is None:
+        return single_effects(effect, game.n_words)
+    maps = {site: m[0] for site, m in trace.attention.items()}
+    return causal_effects(effect, game.n_words, causes, attended(game.case, maps, seed))
+
+
+def _inputs(case: Case, image: np.ndarray, regions: Regions, trace: Trace) -> Arrays:
+    """What was asked and answered; picture and regions as they were given, not at working size."""
     return {
-        **_by_player("low", effect, words), **_by_player("high", effect, words), **_by_player("verdict", said, words),
-        **_by_player("coefficient", nothing, words), "intercept": ("step", nothing[:, 0]),
-        **numbers, **places, "link_verdict": ("link", np.zeros(0, dtype=str)),
+        "word_text": np.array(case.prompt.words), "token_text": np.array(case.answer.tokens), "image": image,
+        "region_labels": regions.labels, "region_box": regions.boxes.astype(np.int64), "p": trace.p[0], "v": trace.v[0],
     }  # fmt: skip
 
 
-def _causal(game: Game, causes: Causes, effect: np.ndarray, linked: Alignment) -> Variables:
-    """The same from a causal graph; `linked` says what attention links."""
-    words = game.n_words
-    # Effects of one player are measured exactly; the surrogate says how sure it is of them.
-    off = causes.node_high - causes.node
-    sure = np.abs(effect) > off
-    said = verdict(sure, np.concatenate([linked.step_word, linked.step_patch], axis=1))
-    step, place = np.nonzero(causes.in_graph)
-    source, target, third = causes.links[place].T
-    word_region = (source < words) & (target >= words) & (third < 0)
-    attention = np.zeros(len(place), dtype=bool)
-    attention[word_region] = linked.word_patch[source[word_region], target[word_region] - words]
-    # Attention has no edges between two words, two regions or three players that could confirm one.
-    link_said = np.where(word_region, verdict(np.ones(len(place), dtype=bool), attention), "")
+def _in_time(links: np.ndarray, effect: np.ndarray, reliance: np.ndarray, seed: int) -> tuple[Arrays, dict[str, Any]]:
+    """How the steps' links ``[step, region]``, effects ``[step, player]`` and reliance ``[step]`` change, and tests against
+    the steps in other orders."""
+    spread = temporal.entropy(links)
+    order_js, order_p, orders = temporal.order_test(links, seed)
+    tests = {
+        "persistence": temporal.persistence_test(effect, seed=seed),
+        "reliance_trend": temporal.trend_test(reliance, seed),
+        "entropy_trend": temporal.trend_test(spread, seed),
+    }
+    arrays = {
+        "entropy": spread, "js_previous": temporal.js_previous(links), "top_overlap": temporal.top_overlap(links),
+    }  # fmt: skip
+    attrs: dict[str, Any] = {"order_js": order_js, "order_p": order_p, "orders": orders}
+    for name, (value, p, _) in tests.items():
+        attrs |= {name: value, f"{name}_p": p}
+    return arrays, attrs
 
-    def link(values: np.ndarray) -> tuple[str, np.ndarray]:
-        return "link", values[step, place]
 
+def _perturbed(case: Case, perturbed: Sequence[Perturbed], trace: Trace, links: Alignment) -> Arrays:
+    """What each perturbation did; the first row of `trace` and `links` is the picture as it is."""
+    w0, wk = links.word_patch[0], links.word_patch[1:]
+    thumbs = [thumbnail(p.image, THUMBNAIL) for p in perturbed]
+    empty = np.zeros((0, *thumbnail(case.image, THUMBNAIL).shape), np.uint8)
+    answers = case.model.answer([p.image for p in perturbed], case.prompt)
     return {
-        **_by_player("low", effect - off, words), **_by_player("high", effect + off, words),
-        **_by_player("verdict", said, words), **_by_player("coefficient", causes.node_coefficient, words),
-        "intercept": ("step", causes.intercept),
-        "link_source": ("link", source.astype(np.int64)), "link_target": ("link", target.astype(np.int64)),
-        "link_third": ("link", third.astype(np.int64)), "link_step": ("link", step.astype(np.int64)),
-        "link_weight": link(causes.weight), "link_low": link(causes.low), "link_high": link(causes.high),
-        "link_coefficient": link(causes.link_coefficient), "link_verdict": ("link", link_said),
+        "strength": np.array([p.strength for p in perturbed], dtype=float),
+        "pixel_distance": np.array([p.pixel_distance for p in perturbed], dtype=float),
+        "delta_w": delta_w(wk, w0), "delta_w_js": delta_w_js(wk, w0), "delta_p": delta_p(trace.p[1:], trace.p[0]),
+        "flipped": trace.flipped[1:], "perturbed_p": trace.p[1:], "perturbed_step_region": links.step_patch[1:],
+        "perturbed_answer": np.array([a.text for a in answers], dtype=str),
+        "thumbnail": np.stack(thumbs) if thumbs else empty,
     }  # fmt: skip
 
 
-def _by_player(name: str, values: np.ndarray, words: int) -> Variables:
-    """``[step, player]`` as a variable of words and one of regions."""
+def _provenance(case: Case, options: Options) -> dict[str, Any]:
+    """What was explained, how, and with which versions."""
     return {
-        f"word_{name}": (("step", "word"), values[:, :words]),
-        f"region_{name}": (("step", "region"), values[:, words:]),
-    }
-
-
-def _aligned_by_cause(causal: Variables, game: Game) -> Alignment:
-    """Alignment from causal weights: steps with what supports them, words with regions by the strongest link of any step."""
-    low, high = (np.concatenate([causal[f"word_{k}"][1], causal[f"region_{k}"][1]], axis=1) for k in ("low", "high"))
-    supports = np.where(low > 0, (low + high) / 2, 0)
-    both = np.zeros((game.n_players, game.n_players))
-    pairs = causal["link_third"][1] < 0
-    places = (causal["link_source"][1][pairs], causal["link_target"][1][pairs])
-    np.maximum.at(both, places, np.abs(causal["link_weight"][1][pairs]))
-    words = game.n_words
-    return Alignment(both[:words, words:], supports[:, words:], supports[:, :words])
+        "question": case.prompt.question, "answer": case.answer.text,
+        "model": case.model.name, "model_revision": case.model.revision, "synthetic": case.model.synthetic,
+        "estimator": options.estimator, "regions": options.regions if isinstance(options.regions, str) else "custom",
+        "removal": options.removal, "masks": options.masks, "seed": options.seed,
+        "stcg_version": version("stcg-nb"), "created_with": f"torch {torch.__version__}, transformers {transformers.__version__}",
+    }  # fmt: skip

@@ -40,6 +40,10 @@ class Registry(Mapping[str, T]):
         """Add a thing; an earlier one of the same name is replaced, as by a notebook cell that runs twice."""
         self._known[name] = thing
 
+    def remove(self, name: str) -> None:
+        """Take a thing away again."""
+        del self._known[name]
+
     def named(self, name: str) -> Callable[[T], T]:
         """The decorator that adds what it decorates."""
 

@@ -19,6 +19,10 @@ from stcg_nb.errors import InputError
 DEFAULT_REAL = "Salesforce/blip2-flan-t5-xl"
 
 
+Dtype = Literal["auto", "float32", "bfloat16", "float16"]
+Quantisation = Literal["none", "8bit", "4bit"]
+
+
 class Settings(BaseSettings):
     """What the environment asks for.
 
@@ -38,8 +42,8 @@ class Settings(BaseSettings):
     force_real: bool = False
     image_path: str | None = None
     device: str = "auto"
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    quantisation: Literal["none", "8bit", "4bit"] = "none"
+    dtype: Dtype = "auto"
+    quantisation: Quantisation = "none"
     revision: str | None = None
     seed: int = Field(default=0, ge=0)
 

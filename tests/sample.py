@@ -20,6 +20,7 @@ def sample_dataset(
     rows: int = 4,
     cols: int = 6,
     estimator: str = "gradient",
+    causal: bool = False,
     perturbations: tuple[str, ...] = ("center_mask", "color_shift", "patch_shuffle", "gaussian_noise"),
 ) -> xr.Dataset:
     """An explanation of a real scene (256 x 256) over a grid of regions; every number is random but in its range."""
@@ -40,8 +41,8 @@ def sample_dataset(
     overlap[0] = np.nan
     step = ("step",)
     word_effect, region_effect = rng.normal(0, 1, (t, n)), rng.laplace(0, 0.7, (t, r))
-    verdicts = ["confirmed", "spurious", "hidden", "none"] if estimator == "causal" else [""]
-    off = 0.5 if estimator == "causal" else 0.0
+    verdicts = ["confirmed", "spurious", "hidden", "none"] if causal else [""]
+    off = 0.5 if causal else 0.0
     return xr.Dataset(
         {
             "word_text": ("word", np.array(words)),
@@ -112,8 +113,8 @@ def sample_dataset(
             "synthetic": synthetic,
             "seed": seed,
             "regions": f"grid:{rows}x{cols}",
-            "absent": "mean",
-            "masks": 256,
+            "removal": "mean",
+            "masks": 256 if causal else 0,
             "p_answer": float(p.prod()),
             "stcg_version": "0.1.0",
             "model_revision": "sample",

@@ -122,7 +122,7 @@ def test_boxes_of_your_own_and_the_object_that_the_answer_rests_on():
 
 
 def test_a_perturbation_of_your_own():
-    from stcg_nb.inputs.perturbations import _registered, register
+    from stcg_nb.inputs.perturbations import register
 
     register("invert_for_test", "negative")(lambda image, strength, rng: 255 - image)
     try:
@@ -130,7 +130,7 @@ def test_a_perturbation_of_your_own():
         assert graph.data["perturbation"].values.tolist() == ["invert_for_test"]
         assert "invert_for_test" in PERTURBATIONS
     finally:
-        del _registered["invert_for_test"]
+        PERTURBATIONS.remove("invert_for_test")
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import pytest
 
 from stcg_nb import load_model
 from stcg_nb.attention.knockout import cut_effects
+from stcg_nb.case import Case
 from stcg_nb.inputs.regions import make_regions
 from stcg_nb.interventions.masking import Game
 from stcg_nb.progress import Stopped, progress, watching
@@ -16,7 +17,7 @@ from stcg_nb.progress import Stopped, progress, watching
 def game():
     model, image = load_model("mock"), np.random.default_rng(0).integers(0, 255, (32, 32, 3), np.uint8)
     prompt = model.prompt("what is this?")
-    return Game(model, image, prompt, model.answer([image], prompt)[0], make_regions(image, "grid:3x3"))
+    return Game(Case(model, image, prompt, model.answer([image], prompt)[0], make_regions(image, "grid:3x3")))
 
 
 def test_a_bar_inside_another_reports_the_outer_one():
@@ -62,5 +63,5 @@ def test_the_watcher_changes_no_number(game):
 def test_cutting_tells_too():
     seen = []
     with watching(lambda *state: seen.append(state)):
-        cut_effects("mock", np.zeros((32, 32, 3), np.uint8), "what is this?", "step_word")
+        cut_effects(Case.read(np.zeros((32, 32, 3), np.uint8), "what is this?", "mock"), "step_word")
     assert seen[-1] == ("step_word", 9, 9)

@@ -26,8 +26,8 @@ from stcg_nb import demo, explain, widgets
 for module in pkgutil.walk_packages(stcg_nb.__path__, "stcg_nb."):
     importlib.import_module(module.name)
 image, question = demo()
-answer = explain(image, question, model="mock", estimator="attention").answer
-panel = widgets.explorer(widgets.start(model="mock", estimator="attention"))
+answer = explain(image, question, model="mock", masks=0).answer
+panel = widgets.explorer(widgets.start(model="mock", masks=0))
 print(json.dumps({
     "files": {name: module.__file__ for name, module in sys.modules.items() if name.split(".")[0] == "stcg_nb"},
     "version": stcg_nb.__version__,

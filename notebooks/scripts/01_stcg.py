@@ -61,6 +61,7 @@ import plotly.io as pio
 from PIL import Image
 
 from stcg_nb import demo, explain, load_model
+from stcg_nb.case import Case
 from stcg_nb.faithfulness import measure_game
 from stcg_nb.inputs import PERTURBATIONS, make_regions, read_image
 from stcg_nb.inputs.perturbations import DEFAULT
@@ -239,7 +240,7 @@ for edge in sorted(causal, key=lambda edge: -abs(np.round(edge.weight, 1)))[:5]:
 
 # %% tags=["nbval-ignore-output"]
 if card and not vlm.synthetic:
-    game = Game(vlm, picture, prompt, answer, make_regions(picture, regions))
+    game = Game(Case(vlm, picture, prompt, answer, make_regions(picture, regions)))
     measured = measure_game(game, vlm.randomised(0), masks)
     card_figure({**measured, "model": vlm.name}).show(config=CONFIG)
 

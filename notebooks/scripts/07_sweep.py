@@ -43,7 +43,7 @@ import plotly.io as pio
 
 from stcg_nb import STCG
 from stcg_nb.datasets import load_dataset
-from stcg_nb.sweep import How, read_manifest, sweep
+from stcg_nb.sweep import SweepOptions, read_manifest, sweep
 from stcg_nb.sweep import summary as summary
 from stcg_nb.viz import CONFIG, graph_figure
 
@@ -52,7 +52,7 @@ pio.renderers.default = "colab" if "google.colab" in sys.modules else "plotly_mi
 # %% tags=["nbval-ignore-output"]
 if sweep_dir is None:
     folder = Path(tempfile.mkdtemp()) if run_dir is None else Path(run_dir) / "sweep"
-    sweep(load_dataset("scenes", n=n, seed=seed), folder, model, How(estimator="attention", seed=seed))
+    sweep(load_dataset("scenes", n=n, seed=seed), folder, model, SweepOptions(masks=0, seed=seed))
 else:
     folder = Path(sweep_dir)
 
@@ -63,7 +63,7 @@ synthetic = manifest["synthetic"]
 print(summary.headline(folder))
 
 # %% [markdown]
-# ## How often the model is right
+# ## SweepOptions often the model is right
 #
 # The official accuracy of VQA where there are ten answers a question; where there is one, whether the two agree. A dataset without
 # answers has no accuracy.

@@ -7,61 +7,41 @@ others stay averaged. Links are linear in each site's map, so the mean over laye
 
 from __future__ import annotations
 
-from os import PathLike
-from typing import Any
-
 import numpy as np
 import xarray as xr
 
 from stcg_nb.attention.alignment import align, needed_sites
+from stcg_nb.case import Case
 from stcg_nb.errors import InputError
 from stcg_nb.graph.stcg import STCG
-from stcg_nb.inputs.images import read_image
-from stcg_nb.inputs.regions import Regions, make_regions
-from stcg_nb.models import Answer, Model, load_model
+from stcg_nb.models import Model
 
 
-def head_alignment(
-    image: str | PathLike[str] | np.ndarray | Any,
-    question: str,
-    model: str | Model,
-    site: str,
-    *,
-    regions: str | Regions = "slic",
-    answer: Answer | None = None,
-) -> xr.Dataset:
+def head_alignment(case: Case, site: str) -> xr.Dataset:
     """What each head at a site links.
 
     Args:
-        image, question, model, regions: As for `stcg_nb.explain`.
+        case: Whose words and steps are linked with its regions.
         site: Where heads and layers are kept apart, one of `sites_of`.
-        answer: Whose steps are linked; the model's own if left out.
 
     Returns:
         ``word_region`` ``[layer, head, word, region]``, ``step_region`` ``[layer, head, step, region]`` and ``step_word``
         ``[layer, head, step, word]``, all at least 0.
 
     Raises:
-        InputError: For another site, or an image, question or regions that cannot be used.
-        ModelError: If the model cannot be loaded.
+        InputError: For another site.
 
-    >>> dict(head_alignment(np.zeros((32, 32, 3), np.uint8), "what is this?", "mock", "cross", regions="grid:2x2").sizes)
+    >>> case = Case.read(np.zeros((32, 32, 3), np.uint8), "what is this?", "mock", regions="grid:2x2")
+    >>> dict(head_alignment(case, "cross").sizes)
     {'layer': 2, 'head': 2, 'word': 3, 'region': 4, 'step': 3}
     """
-    picture = read_image(image)
-    parts = make_regions(picture, regions)
-    if isinstance(model, str):
-        model = load_model(model)
+    model = case.model
     if site not in sites_of(model):
         raise InputError(f"{site!r} has no heads that links go through; valid are {', '.join(sites_of(model))}.")
-    prompt = model.prompt(question)
-    if answer is None:
-        answer = model.answer([picture], prompt)[0]
-    maps = dict(model.heads(picture, prompt, answer))
+    maps = dict(model.heads(case.image, case.prompt, case.answer))
     # At the other sites heads are averaged here, and layers by `align`; at this one `align` has but one layer to average.
     apart = {s: m[:, :, None] if s == site else m.mean(1) for s, m in maps.items()}
-    found = align("attention", apart, model, prompt)
-    share = parts.patch_weights(*model.grid, model.view(*parts.labels.shape)).T
+    found = align("attention", apart, model, case.prompt).by_region(case)
     layers, heads = maps[site].shape[:2]
 
     def whole(links: np.ndarray) -> np.ndarray:
@@ -70,8 +50,8 @@ def head_alignment(
 
     return xr.Dataset(
         {
-            "word_region": (("layer", "head", "word", "region"), whole(found.word_patch @ share)),
-            "step_region": (("layer", "head", "step", "region"), whole(found.step_patch @ share)),
+            "word_region": (("layer", "head", "word", "region"), whole(found.word_patch)),
+            "step_region": (("layer", "head", "step", "region"), whole(found.step_patch)),
             "step_word": (("layer", "head", "step", "word"), whole(found.step_word)),
         },
         attrs={"site": site},

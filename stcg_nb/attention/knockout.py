@@ -22,19 +22,16 @@ nats: positive where the edge supports the token. The answer is teacher-forced, 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
-from os import PathLike
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
+from stcg_nb.case import Case
 from stcg_nb.errors import InputError
-from stcg_nb.inputs.images import read_image
-from stcg_nb.inputs.regions import Regions, make_regions
-from stcg_nb.models import Answer, Model, Prompt, Trace, load_model
+from stcg_nb.models import Answer, Model, Trace
 from stcg_nb.progress import progress
 
 KINDS = (
@@ -75,192 +72,143 @@ class Cut:
 def kinds(model: Model) -> tuple[str, ...]:
     """The kinds of edges that can be cut in a model.
 
+    >>> from stcg_nb import load_model
     >>> kinds(load_model("mock")) == KINDS
     True
     """
     return tuple(edge.replace("patch", "region") for edge in model.edges)
 
 
-def cut_effects(
-    model: str | Model,
-    image: str | PathLike[str] | np.ndarray | Any,
-    question: str,
-    kind: str,
-    *,
-    answer: str | Answer | None = None,
-    regions: str | Regions = "slic",
-) -> xr.DataArray:
+def cut_effects(case: Case, kind: str) -> xr.DataArray:
     """The effect of cutting each edge of a kind, one at a time.
 
     Args:
-        model: A loaded model, or a name for `load_model`.
-        image: A path, a PIL image, or an array ``[height, width, 3]``.
-        question: In words.
+        case: Whose answer is scored.
         kind: One of the model's `kinds`.
-        answer: The answer whose tokens are scored; the model's own if left out.
-        regions: ``"slic"``, ``"slic:30"``, ``"grid"``, ``"grid:8x8"`` or `Regions` of your own.
 
     Returns:
         Nats, float64 ``[step, word, query]``, ``[step, query, region]``, ``[step, from_step, word]`` or
         ``[step, from_step, query]`` (or region for query): the loss of a step's token when an edge is cut, here at `from_step`.
 
     Raises:
-        InputError: For another kind, or an image, question, answer or regions that cannot be used.
-        ModelError: If the model cannot be loaded.
+        InputError: For another kind.
 
-    >>> effects = cut_effects("mock", np.zeros((32, 32, 3), np.uint8), "what is this?", "step_word")
-    >>> dict(effects.sizes)
+    >>> case = Case.read(np.zeros((32, 32, 3), np.uint8), "what is this?", "mock")
+    >>> dict(cut_effects(case, "step_word").sizes)
     {'step': 3, 'from_step': 3, 'word': 3}
     """
-    case = _Case.read(model, image, question, answer, regions)
     if kind not in kinds(case.model):
         raise InputError(f"{kind!r} is no kind of edge; valid are {', '.join(kinds(case.model))}.")
-    ends = case.ends(kind)
+    ends = _ends(case, kind)
     n_edges = ends[0] * ends[1]
-    whole = case.trace(1, {}).v[0]
+    whole = _traced(case, 1, {}).v[0]
     effect = np.empty((len(whole), n_edges))
     with progress(kind, n_edges, "edge") as advance:
         for start in range(0, n_edges, CHUNK):
             edges = np.arange(start, min(start + CHUNK, n_edges))
             cut = np.zeros((len(edges), n_edges), dtype=bool)
             cut[np.arange(len(edges)), edges] = True
-            v = case.trace(len(edges), {kind: cut.reshape(-1, *ends)}).v
-            effect[:, edges] = (whole - v).T
+            effect[:, edges] = (whole - _traced(case, len(edges), {kind: cut.reshape(-1, *ends)}).v).T
             advance(len(edges))
     first, second = kind.split("_")
     dims = ("step", "from_step" if first == "step" else first, second)
     return xr.DataArray(
         effect.reshape(-1, *ends),
         dims=dims,
-        coords={name: coord for name, coord in case.coords.items() if coord[0] in dims},
+        coords={name: coord for name, coord in _coords(case).items() if coord[0] in dims},
         name="effect",
         attrs={
-            "units": "nats",
-            "kind": kind,
-            "question": case.prompt.question,
-            "answer": case.answer.text,
-            "model": case.model.name,
-            "synthetic": case.model.synthetic,
+            "units": "nats", "kind": kind, "question": case.prompt.question, "answer": case.answer.text,
+            "model": case.model.name, "synthetic": case.model.synthetic,
         },
-    )
+    )  # fmt: skip
 
 
-def cut(
-    model: str | Model,
-    image: str | PathLike[str] | np.ndarray | Any,
-    question: str,
-    edges: Iterable[tuple[str, str]],
-    *,
-    answer: str | Answer | None = None,
-    regions: str | Regions = "slic",
-) -> Cut:
+def cut(case: Case, edges: Iterable[tuple[str, str]]) -> Cut:
     """Remove chosen edges together.
 
     Args:
-        model, image, question, answer, regions: As for `cut_effects`.
+        case: Whose answer is scored.
         edges: Pairs of nodes, in either order, such as ``("word:3", "query:5")``, ``("query:5", "region:7")``,
             ``("step:1", "word:3")`` or ``("step:1", "query:5")``.
 
     Raises:
-        InputError: For nodes that do not exist or that no edge joins, or an image, question, answer or regions that cannot
-            be used.
-        ModelError: If the model cannot be loaded.
+        InputError: For nodes that do not exist or that no edge joins.
 
-    >>> image = np.zeros((32, 32, 3), np.uint8)
-    >>> without = cut("mock", image, "what is this?", [("step:1", "word:0"), ("step:1", "word:2")])
+    >>> case = Case.read(np.zeros((32, 32, 3), np.uint8), "what is this?", "mock")
+    >>> without = cut(case, [("step:1", "word:0"), ("step:1", "word:2")])
     >>> without.answer.text, without.flipped, np.flatnonzero(without.effect).tolist()
     ('a made-up reply', True, [1])
     """
-    case = _Case.read(model, image, question, answer, regions)
     masks: dict[str, np.ndarray] = {}
     for edge in edges:
-        kind, place = case.find(edge)
-        masks.setdefault(kind, np.zeros((1, *case.ends(kind)), dtype=bool))[0][place] = True
+        kind, place = _find(case, edge)
+        masks.setdefault(kind, np.zeros((1, *_ends(case, kind)), dtype=bool))[0][place] = True
     # A first row without cuts, so that both are computed alike.
-    trace = case.trace(2, {kind: np.concatenate([np.zeros_like(mask), mask]) for kind, mask in masks.items()})
+    trace = _traced(case, 2, {kind: np.concatenate([np.zeros_like(mask), mask]) for kind, mask in masks.items()})
     flipped = bool(trace.flipped[1])
-    new = case.model.answer([case.picture], case.prompt, cuts=case.cuts(masks))[0] if flipped else case.answer
+    new = case.answer
+    if flipped:
+        new = case.model.answer([case.image], case.prompt, cuts=_by_patch(case, masks))[0]
     return Cut(case.answer, trace.p[0], trace.p[1], trace.v[0], trace.v[1], flipped, new)
 
 
-@dataclass(frozen=True, eq=False)
-class _Case:
-    """One model, image, question and answer, and the edges between their parts."""
+def _sizes(case: Case) -> dict[str, int]:
+    """How many nodes there are; of two that an edge joins, the one that comes first here attends."""
+    return {
+        "step": len(case.answer.token_ids),
+        "word": len(case.prompt.words),
+        "query": case.model.n_queries,
+        "region": case.regions.n,
+    }
 
-    model: Model
-    picture: np.ndarray
-    prompt: Prompt
-    parts: Regions
-    answer: Answer
 
-    @classmethod
-    def read(
-        cls, model: str | Model, image: Any, question: str, answer: str | Answer | None, regions: str | Regions
-    ) -> _Case:
-        picture = read_image(image)
-        parts = make_regions(picture, regions)
-        if isinstance(model, str):
-            model = load_model(model)
-        prompt = model.prompt(question)
-        if answer is None:
-            answer = model.answer([picture], prompt)[0]
-        elif isinstance(answer, str):
-            answer = model.target(answer)
-        return cls(model, picture, prompt, parts, answer)
+def _coords(case: Case) -> dict[str, tuple[str, Any]]:
+    sizes = _sizes(case)
+    steps = np.arange(sizes["step"])
+    return {
+        "step": ("step", steps),
+        "token": ("step", list(case.answer.tokens)),
+        "from_step": ("from_step", steps),
+        "word": ("word", [f"w{i}" for i in range(sizes["word"])]),
+        "word_text": ("word", list(case.prompt.words)),
+        "query": ("query", np.arange(sizes["query"])),
+        "region": ("region", list(case.regions.names)),
+    }
 
-    @cached_property
-    def sizes(self) -> dict[str, int]:
-        """How many nodes there are; of two that an edge joins, the one that comes first here attends."""
-        return {
-            "step": len(self.answer.token_ids),
-            "word": len(self.prompt.words),
-            "query": self.model.n_queries,
-            "region": self.parts.n,
-        }
 
-    @cached_property
-    def coords(self) -> dict[str, tuple[str, Any]]:
-        steps = np.arange(self.sizes["step"])
-        return {
-            "step": ("step", steps),
-            "token": ("step", list(self.answer.tokens)),
-            "from_step": ("from_step", steps),
-            "word": ("word", [f"w{i}" for i in range(self.sizes["word"])]),
-            "word_text": ("word", list(self.prompt.words)),
-            "query": ("query", np.arange(self.sizes["query"])),
-            "region": ("region", list(self.parts.names)),
-        }
+def _ends(case: Case, kind: str) -> tuple[int, int]:
+    """How many nodes a kind of edges has at either end."""
+    first, second = kind.split("_")
+    return _sizes(case)[first], _sizes(case)[second]
 
-    def ends(self, kind: str) -> tuple[int, int]:
-        first, second = kind.split("_")
-        return self.sizes[first], self.sizes[second]
 
-    def find(self, edge: tuple[str, str]) -> tuple[str, tuple[int, int]]:
-        """An edge's kind and its place among those."""
-        found = [
-            re.fullmatch(r"(step|word|query|region):(\d{1,6})", str(node))
-            for node in (edge if isinstance(edge, tuple | list) else ())
-        ]
-        nodes = sorted(((m[1], int(m[2])) for m in found if m), key=lambda node: list(self.sizes).index(node[0]))
-        kind = "_".join(name for name, _ in nodes)
-        valid = kinds(self.model)
-        if len(found) != 2 or kind not in valid or any(i >= self.sizes[name] for name, i in nodes):
-            ends = {end for known in valid for end in known.split("_")}
-            there = ", ".join(f"{name}:0 to {name}:{n - 1}" for name, n in self.sizes.items() if name in ends)
-            raise InputError(f"{edge!r} is no edge; valid are pairs of {', '.join(valid)} among {there}.")
-        return kind, (nodes[0][1], nodes[1][1])
+def _find(case: Case, edge: tuple[str, str]) -> tuple[str, tuple[int, int]]:
+    """An edge's kind and its place among those."""
+    sizes, valid = _sizes(case), kinds(case.model)
+    matches = [
+        re.fullmatch(r"(step|word|query|region):(\d{1,6})", str(node))
+        for node in (edge if isinstance(edge, tuple | list) else ())
+    ]
+    nodes = sorted(((m[1], int(m[2])) for m in matches if m), key=lambda node: list(sizes).index(node[0]))
+    kind = "_".join(name for name, _ in nodes)
+    if len(matches) != 2 or kind not in valid or any(i >= sizes[name] for name, i in nodes):
+        ends = {end for known in valid for end in known.split("_")}
+        there = ", ".join(f"{name}:0 to {name}:{n - 1}" for name, n in sizes.items() if name in ends)
+        raise InputError(f"{edge!r} is no edge; valid are pairs of {', '.join(valid)} among {there}.")
+    return kind, (nodes[0][1], nodes[1][1])
 
-    def cuts(self, masks: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Masks ``[row, end, end]`` by kind as a model takes them: with patches for regions."""
-        owner = self.parts.patch_owner(*self.model.grid, self.model.view(*self.picture.shape[:2]))
-        return {
-            kind.replace("region", "patch"): mask[..., owner] if kind.endswith("region") else mask
-            for kind, mask in masks.items()
-        }
 
-    def trace(self, n_rows: int, masks: dict[str, np.ndarray]) -> Trace:
-        index = np.zeros(n_rows, dtype=int)
-        return self.model.trace([self.picture], self.prompt, self.answer, image_index=index, cuts=self.cuts(masks))
+def _by_patch(case: Case, masks: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Masks ``[row, end, end]`` by kind as a model takes them: with patches for regions."""
+    return {
+        kind.replace("region", "patch"): mask[..., case.patch_owner] if kind.endswith("region") else mask
+        for kind, mask in masks.items()
+    }
+
+
+def _traced(case: Case, n_rows: int, masks: Mapping[str, np.ndarray]) -> Trace:
+    return case.trace(image_index=np.zeros(n_rows, dtype=int), cuts=_by_patch(case, masks))
 
 
 def cut_edges(names: Iterable[str], model: Model) -> list[tuple[str, str]]:

@@ -31,6 +31,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -38,18 +39,17 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from stcg_nb.attention.alignment import align, needed_sites
+from stcg_nb.attention.alignment import aligned
+from stcg_nb.case import Case
 from stcg_nb.errors import InputError
 from stcg_nb.faithfulness.ground_truth import pointing, relevance_mass, relevance_rank
 from stcg_nb.faithfulness.measures import factorial, held_out_masks, interaction_faithfulness, lds, seed_faithfulness
 from stcg_nb.faithfulness.removal_curves import answer_probability, removal_curves
 from stcg_nb.files import write
-from stcg_nb.inputs.regions import make_regions
-from stcg_nb.interventions.causal_graph import find_causes, pair_weights, without
-from stcg_nb.interventions.masking import Game
+from stcg_nb.interventions.causal_graph import find_causes, pair_weights
+from stcg_nb.interventions.masking import Game, without
 from stcg_nb.interventions.surrogate import Surrogate
 from stcg_nb.models import Model
-from stcg_nb.models.engine import Engine
 from stcg_nb.scenes.pictures import Scene
 from stcg_nb.scenes.questions import Question, sample
 from stcg_nb.stats.bootstrap import cluster_bootstrap
@@ -88,7 +88,7 @@ def measure_card(
         InputError: For n below 2, a negative seed, too few masks, a partial file of another run, a model without weights or
             one that answers none of the first `TRIES` questions.
     """
-    if not isinstance(model, Engine):
+    if model.synthetic:
         raise InputError(
             f"{model.name!r} has no weights that a card could be about; name a real model, such as 'tiny'."
         )
@@ -117,7 +117,7 @@ def measure_card(
     return {**head, "n": n, **measured, "questions": records}
 
 
-def measure_question(model: Engine, shuffled: Engine, scene: Scene, question: Question, masks: int) -> Record:
+def measure_question(model: Model, shuffled: Model, scene: Scene, question: Question, masks: int) -> Record:
     """All of `KEYS` for one question; None where a measure is not defined.
 
     Args:
@@ -126,47 +126,44 @@ def measure_question(model: Engine, shuffled: Engine, scene: Scene, question: Qu
         scene, question: That it answers correctly.
         masks: For each causal graph.
     """
-    prompt, answer = model.prompt(question.text), model.target(question.answer)
     truth = np.any([scene.objects[k].mask for k in question.rests_on], axis=0) if question.rests_on else None
-    game = Game(model, scene.image, prompt, answer, make_regions(scene.image))
-    return measure_game(game, shuffled, masks, scene.seed, truth)
+    case = Case.read(scene.image, question.text, model, answer=question.answer)
+    return measure_game(Game(case), shuffled, masks, scene.seed, truth)
 
 
 def measure_game(
-    game: Game, shuffled: Engine, masks: int = 256, seed: int = 0, truth: np.ndarray | None = None
+    game: Game, shuffled: Model, masks: int = 256, seed: int = 0, truth: np.ndarray | None = None
 ) -> Record:
     """The card of one explanation: all of `KEYS`; None where a measure is not defined.
 
     Args:
         game: What is explained, of a model with weights.
-        shuffled: The same model with its weights shuffled, as `Engine.randomised` makes it.
+        shuffled: The same model with its weights shuffled, as `Model.randomised` makes it.
         masks: For each causal graph; in all it takes some seven times as many forward passes.
         seed: Of held-out masks, baselines and disturbances.
         truth: The pixels that the answer rests on, bool ``[height, width]``, where they are known.
 
     Example:
-        ``measure_game(Game(model, image, prompt, answer, make_regions(image)), model.randomised(0))["lds"]``
+        ``measure_game(Game(case), case.model.randomised(0))["lds"]``
     """
-    model, prompt, answer, regions = game.model, game.prompt, game.answer, game.regions
-    if not isinstance(model, Engine):
+    case, model, prompt, answer = game.case, game.case.model, game.case.prompt, game.case.answer
+    if model.synthetic:
         raise InputError(f"{model.name!r} has no weights that a card could be about; name a real model.")
     players, words = game.n_players, game.n_words
     causes = find_causes(game, masks, seed=0)
     unseen, rate = held_out_masks(players, HELD_OUT, seed=seed)
     real = game(unseen)
-    full, one = np.split(game(np.concatenate([np.ones((1, players), bool), without(players)])), [1])
-    effects = (full - one).T
+    left_out = game.leave_one_out()
+    full, one, effects = left_out.full, left_out.without, left_out.effects
     rng = np.random.default_rng(seed)
 
     out: dict[str, float] = {
         "lds": lds(causes.surrogate.score(unseen), real, rate),
         "lds_graph": lds(causes.predict(unseen), real, rate),
         "lds_loo": lds(unseen @ effects.T, real, rate),
-        "lds_attention": lds(unseen @ _attention(model, game).T, real, rate),
+        "lds_attention": lds(unseen @ aligned(case).by_region(case).step_player.T, real, rate),
         "lds_random": lds(unseen @ rng.normal(size=effects.T.shape), real, rate),
-        "lds_randomised_weights": lds(
-            causes.predict(unseen), Game(shuffled, game.image, prompt, answer, regions)(unseen), rate
-        ),
+        "lds_randomised_weights": lds(causes.predict(unseen), Game(replace(case, model=shuffled))(unseen), rate),
         "lds_shuffled_masks": lds(Surrogate(rng.permutation(causes.masks), causes.values).score(unseen), real, rate),
         "seed_faithfulness": seed_faithfulness(causes.node, effects),
     }
@@ -178,11 +175,11 @@ def measure_game(
     )
     out["jaccard_masks"] = _overlap(causes.edge, pair_weights(game, masks, seed=1))
     kept, overlaps = [], []
-    for picture in disturbed(game.image, seed):
+    for picture in disturbed(case.image, seed):
         same = model.answer([picture], prompt)[0].text == answer.text
         kept.append(float(same))
         if same:
-            other = Game(model, picture, prompt, answer, regions)
+            other = Game(case.of(picture))
             overlaps.append(_overlap(causes.edge, pair_weights(other, masks, seed=0)))
     out["retained"], out["jaccard_noise"] = float(np.mean(kept)), _mean(iter(overlaps))
     if truth is not None:
@@ -192,12 +189,9 @@ def measure_game(
             ("relevance_mass", relevance_mass),
             ("relevance_rank", relevance_rank),
         ):
-            out[key] = compare(weights, regions.labels, truth)
+            out[key] = compare(weights, case.regions.labels, truth)
     order = np.argsort(-causes.node.sum(0), kind="stable")
-    out["srg"] = _mean(
-        float(removal_curves(order, _probability(Game(model, game.image, prompt, answer, regions, fill))).srg)
-        for fill in SRG_FILLS
-    )
+    out["srg"] = _mean(float(removal_curves(order, _probability(Game(case, fill))).srg) for fill in SRG_FILLS)
     return {key: None if np.isnan(value := out.get(key, np.nan)) else float(value) for key in KEYS}
 
 
@@ -212,7 +206,7 @@ def disturbed(image: np.ndarray, seed: int) -> list[np.ndarray]:
     ]
 
 
-def _answered(model: Engine, seed: int, skip: int) -> Iterator[tuple[Scene, Question]]:
+def _answered(model: Model, seed: int, skip: int) -> Iterator[tuple[Scene, Question]]:
     """Fresh scenes with a question that the model answers correctly, without the first `skip` of them."""
     found = 0
     for tried, (scene, question) in enumerate(sample(10**6, seed)):
@@ -224,14 +218,6 @@ def _answered(model: Engine, seed: int, skip: int) -> Iterator[tuple[Scene, Ques
             found += 1
             if found > skip:
                 yield scene, question
-
-
-def _attention(model: Engine, game: Game) -> np.ndarray:
-    """Raw attention from each step to words and regions, ``[step, player]``."""
-    maps = model.trace([game.image], game.prompt, game.answer, capture=needed_sites("attention", model.sites)).attention
-    found = align("attention", {site: m[0] for site, m in maps.items()}, model, game.prompt)
-    share = game.regions.patch_weights(*model.grid, model.view(*game.image.shape[:2])).T
-    return np.concatenate([found.step_word, found.step_patch @ share], axis=1)
 
 
 def _overlap(a: np.ndarray, b: np.ndarray) -> float:

@@ -86,7 +86,7 @@ def difference(first: STCG, second: STCG) -> Difference:
 
     >>> import stcg_nb
     >>> path, question = stcg_nb.demo()
-    >>> stcg = stcg_nb.explain(path, question, "mock", estimator="attention")
+    >>> stcg = stcg_nb.explain(path, question, "mock", masks=0)
     >>> any(c.change for c in difference(stcg, stcg).changes)
     False
     """

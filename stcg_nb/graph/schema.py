@@ -1,11 +1,12 @@
-"""What the dataset of an `STCG` must hold, and a copy of it that cannot change.
+"""What the dataset of an `STCG` holds: each variable with its dimensions, number format, units and meaning.
 
-`stcg_nb.graph.stcg` says what each variable means; here stand its dimensions and number format, which loading and building both go by.
+Building, checking, loading and freezing all go by `SCHEMA`; units and meaning come back as xarray attributes, so that they need no
+room in a file.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -13,51 +14,100 @@ import xarray as xr
 from stcg_nb.errors import InputError
 
 _TEXT = "U"
-SCHEMA: dict[str, tuple[tuple[str, ...], str]] = {
-    "word_text": (("word",), _TEXT),
-    "token_text": (("step",), _TEXT),
-    "image": (("y", "x", "channel"), "uint8"),
-    "region_labels": (("y", "x"), "int32"),
-    "region_box": (("region", "box"), "int64"),
-    "p": (("step",), "float64"),
-    "v": (("step",), "float64"),
-    "word_region": (("word", "region"), "float64"),
-    "step_region": (("step", "region"), "float64"),
-    "step_word": (("step", "word"), "float64"),
-    "word_effect": (("step", "word"), "float64"),
-    "region_effect": (("step", "region"), "float64"),
-    "word_low": (("step", "word"), "float64"),
-    "word_high": (("step", "word"), "float64"),
-    "region_low": (("step", "region"), "float64"),
-    "region_high": (("step", "region"), "float64"),
-    "word_verdict": (("step", "word"), _TEXT),
-    "region_verdict": (("step", "region"), _TEXT),
-    "intercept": (("step",), "float64"),
-    "word_coefficient": (("step", "word"), "float64"),
-    "region_coefficient": (("step", "region"), "float64"),
-    "link_source": (("link",), "int64"),
-    "link_target": (("link",), "int64"),
-    "link_third": (("link",), "int64"),
-    "link_step": (("link",), "int64"),
-    "link_weight": (("link",), "float64"),
-    "link_low": (("link",), "float64"),
-    "link_high": (("link",), "float64"),
-    "link_coefficient": (("link",), "float64"),
-    "link_verdict": (("link",), _TEXT),
-    "visual_reliance": (("step",), "float64"),
-    "entropy": (("step",), "float64"),
-    "js_previous": (("step",), "float64"),
-    "top_overlap": (("step",), "float64"),
-    "strength": (("perturbation",), "float64"),
-    "pixel_distance": (("perturbation",), "float64"),
-    "delta_w": (("perturbation",), "float64"),
-    "delta_w_js": (("perturbation",), "float64"),
-    "delta_p": (("perturbation",), "float64"),
-    "flipped": (("perturbation",), "bool"),
-    "perturbed_p": (("perturbation", "step"), "float64"),
-    "perturbed_step_region": (("perturbation", "step", "region"), "float64"),
-    "perturbed_answer": (("perturbation",), _TEXT),
-    "thumbnail": (("perturbation", "ty", "tx", "channel"), "uint8"),
+FORMAT, VERSION = "stcg", 4
+
+
+class Variable(NamedTuple):
+    """A variable's dimensions, number format, units (empty where it has none) and meaning."""
+
+    dims: tuple[str, ...]
+    dtype: str
+    units: str
+    meaning: str
+
+    @property
+    def attrs(self) -> dict[str, str]:
+        """What xarray shows of it."""
+        return {**({"units": self.units} if self.units else {}), "long_name": self.meaning}
+
+
+SCHEMA: dict[str, Variable] = {
+    "word_text": Variable(("word",), _TEXT, "", "the question's words"),
+    "token_text": Variable(("step",), _TEXT, "", "the answer's tokens"),
+    "image": Variable(("y", "x", "channel"), "uint8", "", "the picture as it was given, RGB"),
+    "region_labels": Variable(("y", "x"), "int32", "", "number of the region that each pixel belongs to"),
+    "region_box": Variable(
+        ("region", "box"), "int64", "pixels", "x0, y0, x1, y1 of each region, the latter two exclusive"
+    ),
+    "p": Variable(("step",), "float64", "1", "probability of the answer's token"),
+    "v": Variable(("step",), "float64", "nats", "the same as log-odds"),
+    "word_region": Variable(
+        ("word", "region"),
+        "float64",
+        "1",
+        "alignment S of words with regions, at least 0, by the attribute `estimator`",
+    ),
+    "step_region": Variable(("step", "region"), "float64", "1", "alignment A of steps with regions, at least 0"),
+    "step_word": Variable(("step", "word"), "float64", "1", "alignment B of steps with words, at least 0"),
+    "word_effect": Variable(
+        ("step", "word"), "float64", "nats", "v with all present less v without that word; positive supports the token"
+    ),
+    "region_effect": Variable(
+        ("step", "region"), "float64", "nats", "the same without that region, absent as the attribute `removal` says"
+    ),
+    "word_low": Variable(
+        ("step", "word"),
+        "float64",
+        "nats",
+        "lower end of the effect's 95 % interval; the effect itself where nothing was sampled",
+    ),
+    "word_high": Variable(("step", "word"), "float64", "nats", "upper end of the effect's 95 % interval"),
+    "region_low": Variable(("step", "region"), "float64", "nats", "lower end of the effect's 95 % interval"),
+    "region_high": Variable(("step", "region"), "float64", "nats", "upper end of the effect's 95 % interval"),
+    "word_verdict": Variable(
+        ("step", "word"),
+        _TEXT,
+        "",
+        "what attention says of the effect (`stcg_nb.interventions.verdicts`); empty without a causal graph",
+    ),
+    "region_verdict": Variable(("step", "region"), _TEXT, "", "the same of regions"),
+    "intercept": Variable(
+        ("step",),
+        "float64",
+        "ranks",
+        "what the sparse graph predicts ranks of masks with (`stcg_nb.interventions.sparse`): constant",
+    ),
+    "word_coefficient": Variable(("step", "word"), "float64", "ranks", "its coefficient of each word"),
+    "region_coefficient": Variable(("step", "region"), "float64", "ranks", "its coefficient of each region"),
+    "link_source": Variable(
+        ("link",), "int64", "", "first player (words, then regions) of a link between two or three that work together"
+    ),
+    "link_target": Variable(("link",), "int64", "", "second player"),
+    "link_third": Variable(("link",), "int64", "", "third player; -1 for two"),
+    "link_step": Variable(("link",), "int64", "", "the step at which they do"),
+    "link_weight": Variable(("link",), "float64", "nats", "how far their losses do not add up"),
+    "link_low": Variable(("link",), "float64", "nats", "lower end of its 95 % interval"),
+    "link_high": Variable(("link",), "float64", "nats", "upper end of its 95 % interval"),
+    "link_coefficient": Variable(("link",), "float64", "ranks", "its coefficient in the sparse graph"),
+    "link_verdict": Variable(("link",), _TEXT, "", "what attention says of a link between word and region"),
+    "visual_reliance": Variable(("step",), "float64", "nats", "v less v with the image blanked"),
+    "entropy": Variable(("step",), "float64", "nats", "of the step's normalised links with regions"),
+    "js_previous": Variable(
+        ("step",), "float64", "1", "Jensen-Shannon distance of those links to the step before, 0 to 1; NaN first"
+    ),
+    "top_overlap": Variable(("step",), "float64", "1", "share of the five strongest regions kept; NaN first"),
+    "strength": Variable(("perturbation",), "float64", "1", "of the perturbation, 0 to 1"),
+    "pixel_distance": Variable(("perturbation",), "float64", "1", "root mean square change of the pixels, 0 to 1"),
+    "delta_w": Variable(("perturbation",), "float64", "1", "mean change of attention's word-region links"),
+    "delta_w_js": Variable(("perturbation",), "float64", "1", "the same as Jensen-Shannon distance, 0 to 1"),
+    "delta_p": Variable(("perturbation",), "float64", "1", "change of the answer's probability, -1 to 1"),
+    "flipped": Variable(("perturbation",), "bool", "", "whether greedy decoding says anything else"),
+    "perturbed_p": Variable(("perturbation", "step"), "float64", "1", "probability of each token"),
+    "perturbed_step_region": Variable(
+        ("perturbation", "step", "region"), "float64", "1", "attention's alignment A on the perturbed picture"
+    ),
+    "perturbed_answer": Variable(("perturbation",), _TEXT, "", "what the model says then"),
+    "thumbnail": Variable(("perturbation", "ty", "tx", "channel"), "uint8", "", "the perturbed picture, small"),
 }
 COORDS = {"word": _TEXT, "region": _TEXT, "perturbation": _TEXT, "box": _TEXT, "step": "int64"}
 _NAN_FIRST = {"js_previous", "top_overlap"}
@@ -70,7 +120,7 @@ _ATTRS = {
     "synthetic": bool,
     "seed": int,
     "regions": str,
-    "absent": str,
+    "removal": str,
     "masks": int,
     "p_answer": float,
     "stcg_version": str,
@@ -80,7 +130,7 @@ _ATTRS = {
 
 def checked(dataset: xr.Dataset) -> xr.Dataset:
     """The dataset if it is whole."""
-    for name, (dims, dtype) in SCHEMA.items():
+    for name, (dims, dtype, *_) in SCHEMA.items():
         if name not in dataset:
             raise InputError(f"An STCG needs {name!r} over {', '.join(dims)}; the dataset has none.")
         _check_array(name, dataset[name], dims, dtype)
@@ -142,7 +192,7 @@ def frozen(dataset: xr.Dataset) -> xr.Dataset:
 
     attrs: dict[str, Any] = dict(dataset.attrs)
     return xr.Dataset(
-        {name: (dims, held(dataset[name])) for name, (dims, _) in SCHEMA.items()},
+        {name: (variable.dims, held(dataset[name]), variable.attrs) for name, variable in SCHEMA.items()},
         coords={name: held(dataset.coords[name]) for name in COORDS},
         attrs=attrs,
     )

@@ -26,8 +26,8 @@ class View:
 
     Attributes:
         links: ``"counterfactual"``: what the answer loses, in nats, without a word or region; ``"alignment"``; or
-            ``"interaction"``: two or three that are worth more or less together than one by one; the causal estimator alone
-            finds them.
+            ``"interaction"``: two or three that are worth more or less together than one by one; found where
+            a causal graph was fitted.
         top: How many links to draw, the strongest first.
         step: The answer's step to show, from 0; all of them if left out.
         beyond: Links count whose whole interval lies further from zero than this, nats; the weight itself where there is no interval.
@@ -59,7 +59,7 @@ class View:
         """
         if self.links == "interaction" and not stcg.data.sizes["link"]:
             raise InputError(
-                f"The estimator {stcg.estimator!r} found no interactions; explain with estimator='causal'."
+                "The graph holds no interactions: none was found, or it was made with masks=0; explain with more masks."
             )
         if self.step is not None and not 0 <= self.step < len(stcg.steps):
             raise InputError(f"There is no step {self.step}; valid are 0 to {len(stcg.steps) - 1}.")

@@ -10,7 +10,8 @@ from typing import Any
 
 import networkx as nx
 
-from stcg_nb.graph.stcg import FORMAT, STCG, VERSION
+from stcg_nb.graph.schema import FORMAT, VERSION
+from stcg_nb.graph.stcg import STCG
 from stcg_nb.inputs.regions import run_lengths
 
 

@@ -1,37 +1,18 @@
 """The one noun of the package: a Structured Temporal Counterfactual Graph of one answer.
 
-An `STCG` is immutable. Its arrays carry names (xarray), so that no code counts axes:
+An `STCG` is immutable. Its arrays carry names, units and meanings (xarray), so that no code counts axes; `stcg_nb.graph.schema` lists
+them. As a graph it has nodes for words, regions and answer steps, and five kinds of edges:
 
-===================  =================================  =====================================================================
-variable             dimensions                         meaning
-===================  =================================  =====================================================================
-``p``, ``v``         step                               probability of the answer's token; the same as log-odds in nats
-``word_region``      word, region                       alignment S, at least 0, by ``attrs["estimator"]``
-``step_region``      step, region                       alignment A, at least 0
-``step_word``        step, word                         alignment B, at least 0
-``word_effect``      step, word                         v with all present less v without that word, nats; positive supports
-``region_effect``    step, region                       the same without that region, absent as ``attrs["absent"]`` says
-``word_low`` ...     step, word                         95 % interval of the effect, and ``word_high``; the effect itself where
-                                                        nothing was sampled. ``region_low`` and ``region_high`` likewise
-``word_verdict`` ..  step, word                         the edge's verdict (`stcg_nb.interventions.verdicts`), and ``region_verdict``
-``link_source`` ...  link                               two or three players (words, then regions) that work together at a step,
-                                                        by the causal estimator: ``link_source``, ``link_target``, ``link_third``
-                                                        (-1 for two), ``link_step``, ``link_weight`` in nats with ``link_low``,
-                                                        ``link_high``, ``link_verdict``
-``intercept`` ...    step                               what the sparse graph predicts ranks of masks with
-(`stcg_nb.interventions.sparse`), and
-                                                        ``word_coefficient``, ``region_coefficient``, ``link_coefficient``
-``visual_reliance``  step                               v less v with the image blanked, nats
-``entropy``          step                               of A's normalised row, nats
-``js_previous``      step                               Jensen-Shannon distance of A to the step before, [0, 1]; NaN first
-``top_overlap``      step                               share of the five strongest regions kept; NaN first
-``delta_w`` ...      perturbation                       mean |W_k - W_0|; ``delta_w_js`` in [0, 1]; ``delta_p`` in [-1, 1]
-``perturbed_p`` ...  perturbation, step                 what each perturbation leaves; and ``perturbed_step_region``
-===================  =================================  =====================================================================
-
-As a graph it has nodes for words, regions and answer steps, and five kinds of edges: *alignment* (what the estimator links),
-*temporal* (from step to step), *counterfactual* (what the answer loses without a word or region); and with the causal estimator alone
-*interaction* (how far two such losses do not add up) and *joint* (what is left of that for three).
+*alignment*
+    What the model's attention links, by the attribute ``estimator``.
+*temporal*
+    From a step to the next: 1 less the Jensen-Shannon distance of their links with regions.
+*counterfactual*
+    What the answer loses without a word or region, in nats.
+*interaction*
+    How far two such losses do not add up, in nats; only where a causal graph was fitted (``masks`` above 0).
+*joint*
+    What is left of that for three.
 """
 
 from __future__ import annotations
@@ -50,10 +31,8 @@ import xarray as xr
 
 from stcg_nb.errors import InputError
 from stcg_nb.files import write
-from stcg_nb.graph.schema import COORDS, SCHEMA, checked, frozen
-
-FORMAT = "stcg"
-VERSION = 3
+from stcg_nb.graph.links import Links, check_linked_by, links_by_cause
+from stcg_nb.graph.schema import COORDS, FORMAT, SCHEMA, VERSION, checked, frozen
 
 
 class Edge(NamedTuple):
@@ -75,7 +54,7 @@ class STCG:
     """A Structured Temporal Counterfactual Graph.
 
     Args:
-        dataset: As described in the module's docstring; `stcg_nb.explain` makes it. It is copied.
+        dataset: With the variables of `stcg_nb.graph.schema`; `stcg_nb.explain` makes it. It is copied.
 
     Raises:
         InputError: If something is missing or has other dimensions.
@@ -132,6 +111,22 @@ class STCG:
     @property
     def regions(self) -> tuple[str, ...]:
         return tuple(self._data["region"].values.tolist())
+
+    def links(self, by: str | None = None) -> Links:
+        """Which words, regions and steps are linked, all at least 0.
+
+        Args:
+            by: ``"causes"``: by what the answer loses (`stcg_nb.graph.links`), in nats; ``"alignment"``: by the estimator's
+                attention. Left out: causes where there are any.
+
+        Raises:
+            InputError: For anything else, or causes of a graph that has none.
+        """
+        by = by or ("causes" if self.causal else "alignment")
+        check_linked_by(by, self.causal)
+        if by == "causes":
+            return links_by_cause(self._data)
+        return Links(*(self._data[name].values for name in Links._fields))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, STCG) and self._data.identical(other._data)
@@ -246,10 +241,11 @@ class STCG:
                 meta = json.loads(str(file["meta"]))
                 if meta["format"] != FORMAT or meta["version"] != VERSION:
                     raise InputError(
-                        f"{label} is {meta['format']} version {meta['version']}; this reads {FORMAT} version {VERSION}."
+                        f"{label} is {meta['format']} version {meta['version']}; this reads {FORMAT} version {VERSION}: explain "
+                        "again, and save that."
                     )
                 dataset = xr.Dataset(
-                    {name: (dims, file[name]) for name, (dims, _) in SCHEMA.items()},
+                    {name: (variable.dims, file[name]) for name, variable in SCHEMA.items()},
                     coords={name: file[name] for name in COORDS},
                     attrs=dict(meta["attrs"]),
                 )

@@ -19,19 +19,25 @@ median is that of the groups' mean colours, weighted.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import cv2
 import numpy as np
 from scipy.sparse.csgraph import connected_components
 
 from stcg_nb.errors import InputError
-from stcg_nb.inputs.images import thumbnail
+from stcg_nb.inputs.images import blank, mean_color, thumbnail
 from stcg_nb.inputs.regions import Regions, check_fit
+from stcg_nb.registry import Registry
 
-FILLS = ("median", "mean", "blur", "inpaint")
 BLUR_SIDE = 256  # larger images are blurred at this size
 INPAINT_RADIUS = 5  # pixels
+
+Fill = Callable[[np.ndarray], np.ndarray]
+"""From which regions are absent, bool ``[region]``, to what is painted there: packed colours, broadcast to ``[height, width]``."""
+
+FILLS = Registry[Callable[[np.ndarray, Regions], Fill]]("fill")
+"""Every fill, by name: from an image ``[height, width, 3]`` and its regions to a `Fill`."""
 
 
 class Filler:
@@ -54,35 +60,55 @@ class Filler:
     """
 
     def __init__(self, image: np.ndarray, regions: Regions, fill: str = "median") -> None:
-        if fill not in FILLS:
-            raise InputError(f"{fill!r} is no fill; valid are {', '.join(FILLS)}.")
+        make = FILLS[fill]
         check_fit(image, regions)
-        self._image, self._regions, self._fill = image, regions, fill
+        self._image, self._regions = image, regions
         self._packed = _packed(image)
-        if fill in ("median", "mean"):
-            self._rings = _Rings(image, regions, fill)
-        elif fill == "blur":
-            small = thumbnail(image, BLUR_SIDE)
-            blurred = cv2.GaussianBlur(small, (0, 0), min(small.shape[:2]) / 8)
-            self._blurred = _packed(cv2.resize(blurred, image.shape[1::-1], interpolation=cv2.INTER_LINEAR))
+        self._painted = make(image, regions)
 
     def __call__(self, present: np.ndarray) -> np.ndarray:
         """The image, uint8 ``[height, width, 3]``, without the regions that are False in ``[region]``."""
         absent = ~np.asarray(present, dtype=bool)
         if not absent.any():
             return self._image.copy()
-        hole = absent[self._regions.labels]
-        if self._fill == "blur":
-            return _unpacked(np.where(hole, self._blurred, self._packed))
-        if self._fill == "inpaint":
-            fringed = cv2.dilate(hole.astype(np.uint8), np.ones((3, 3), np.uint8))
-            if not fringed.all():
-                around = cv2.inpaint(self._image, fringed, INPAINT_RADIUS, cv2.INPAINT_TELEA)
-                return _unpacked(np.where(hole, _packed(around), self._packed))
-            colors = np.tile(_mean_color(self._image), (self._regions.n, 1))
-        else:
-            colors = self._rings.colors(absent)
-        return _unpacked(np.where(hole, _packed(colors[None])[0][self._regions.labels], self._packed))
+        return _unpacked(np.where(absent[self._regions.labels], self._painted(absent), self._packed))
+
+
+@FILLS.named("median")
+def _median(image: np.ndarray, regions: Regions) -> Fill:
+    rings = _Rings(image, regions, "median")
+    return lambda absent: _by_region(rings.colors(absent), regions)
+
+
+@FILLS.named("mean")
+def _mean(image: np.ndarray, regions: Regions) -> Fill:
+    rings = _Rings(image, regions, "mean")
+    return lambda absent: _by_region(rings.colors(absent), regions)
+
+
+@FILLS.named("blur")
+def _blur(image: np.ndarray, regions: Regions) -> Fill:
+    small = thumbnail(image, BLUR_SIDE)
+    blurred = cv2.GaussianBlur(small, (0, 0), min(small.shape[:2]) / 8)
+    painted = _packed(cv2.resize(blurred, image.shape[1::-1], interpolation=cv2.INTER_LINEAR))
+    return lambda absent: painted
+
+
+@FILLS.named("inpaint")
+def _inpaint(image: np.ndarray, regions: Regions) -> Fill:
+    def paint(absent: np.ndarray) -> np.ndarray:
+        # Pixels on the edge mix the colours of both sides.
+        fringed = cv2.dilate(absent[regions.labels].astype(np.uint8), np.ones((3, 3), np.uint8))
+        if fringed.all():
+            return _packed(blank(image))
+        return _packed(cv2.inpaint(image, fringed, INPAINT_RADIUS, cv2.INPAINT_TELEA))
+
+    return paint
+
+
+def _by_region(colors: np.ndarray, regions: Regions) -> np.ndarray:
+    """Packed colours ``[height, width]`` from one colour a region, uint8 ``[region, 3]``."""
+    return _packed(colors[None])[0][regions.labels]
 
 
 class _Rings:
@@ -121,7 +147,7 @@ class _Rings:
         for a, b in ((labels[:-1], labels[1:]), (labels[:, :-1], labels[:, 1:])):
             self.touching[a.ravel(), b.ravel()] = True
         self.touching |= self.touching.T
-        self.rest = np.median(image.reshape(-1, 3), 0) if fill == "median" else _mean_color(image)
+        self.rest = np.median(image.reshape(-1, 3), 0) if fill == "median" else mean_color(image)
 
     def colors(self, absent: np.ndarray) -> np.ndarray:
         """The colour of every absent region, uint8 ``[region, 3]``; rows of the others mean nothing."""
@@ -163,10 +189,6 @@ def _packed(image: np.ndarray) -> np.ndarray:
 
 def _unpacked(packed: np.ndarray) -> np.ndarray:
     return cv2.cvtColor(packed[..., None].view(np.uint8), cv2.COLOR_RGBA2RGB)
-
-
-def _mean_color(image: np.ndarray) -> np.ndarray:
-    return image.mean((0, 1)).round().astype(np.uint8)
 
 
 def fill_region(image: np.ndarray, regions: Regions, ids: Sequence[int], fill: str = "median") -> np.ndarray:

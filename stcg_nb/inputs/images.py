@@ -175,6 +175,20 @@ def thumbnail(image: np.ndarray, side: int) -> np.ndarray:
     return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
 
 
+def mean_color(image: np.ndarray) -> np.ndarray:
+    """The mean colour of uint8 ``[height, width, 3]``, uint8 ``[3]``.
+
+    >>> mean_color(np.full((2, 2, 3), 7, np.uint8)).tolist()
+    [7, 7, 7]
+    """
+    return image.mean((0, 1)).round().astype(np.uint8)
+
+
+def blank(image: np.ndarray) -> np.ndarray:
+    """A uniform picture of the same size in the image's mean colour, uint8 ``[height, width, 3]``."""
+    return np.broadcast_to(mean_color(image), image.shape).copy()
+
+
 def to_png(image: np.ndarray) -> bytes:
     """The image, uint8 ``[height, width, 3]``, as a PNG file.
 

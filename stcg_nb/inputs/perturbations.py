@@ -8,15 +8,15 @@ one of your own with `register`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from types import MappingProxyType
 
 import cv2
 import numpy as np
 
 from stcg_nb.errors import InputError
-from stcg_nb.inputs.images import read_image
+from stcg_nb.inputs.images import blank, mean_color, read_image
+from stcg_nb.registry import Registry
 
 Function = Callable[[np.ndarray, float, np.random.Generator], np.ndarray]
 
@@ -44,8 +44,7 @@ class Perturbed:
     pixel_distance: float
 
 
-_registered: dict[str, Perturbation] = {}
-PERTURBATIONS: Mapping[str, Perturbation] = MappingProxyType(_registered)
+PERTURBATIONS = Registry[Perturbation]("perturbation")
 """Every perturbation there is, by name."""
 
 
@@ -72,10 +71,9 @@ def register(name: str, description: str) -> Callable[[Function], Function]:
         raise InputError(f"{name!r} cannot name a perturbation; use letters, digits and underscores.")
 
     def add(function: Function) -> Function:
-        known = _registered.get(name)
-        if known and _origin(known.function) != _origin(function):
+        if name in PERTURBATIONS and _origin(PERTURBATIONS[name].function) != _origin(function):
             raise InputError(f"A perturbation {name!r} exists already; choose another name.")
-        _registered[name] = Perturbation(name, function, description)
+        PERTURBATIONS.add(name, Perturbation(name, function, description))
         return function
 
     return add
@@ -84,17 +82,6 @@ def register(name: str, description: str) -> Callable[[Function], Function]:
 def _origin(function: Function) -> tuple[str, str]:
     """Where a function was defined: its module and its name in it."""
     return function.__module__, getattr(function, "__qualname__", repr(function))
-
-
-def check_perturbation(name: str) -> Perturbation:
-    """The perturbation of that name.
-
-    Raises:
-        InputError: If there is none; the sentence lists the valid ones.
-    """
-    if name not in PERTURBATIONS:
-        raise InputError(f"{name!r} is no perturbation; valid are {', '.join(PERTURBATIONS)}.")
-    return PERTURBATIONS[name]
 
 
 def perturb(image: np.ndarray, name: str, strength: float = 0.5, seed: int = 0) -> Perturbed:
@@ -113,7 +100,7 @@ def perturb(image: np.ndarray, name: str, strength: float = 0.5, seed: int = 0) 
     >>> perturb(np.zeros((32, 32, 3), np.uint8), "gaussian_noise", strength=0).pixel_distance
     0.0
     """
-    function = check_perturbation(name).function
+    function = PERTURBATIONS[name].function
     image = read_image(image)
     if not 0 <= strength <= 1:
         raise InputError(f"The strength is {strength}; valid is 0 (nothing) to 1.")
@@ -137,10 +124,6 @@ def pixel_distance(a: np.ndarray, b: np.ndarray) -> float:
     return float(np.sqrt(np.mean((a.astype(np.float64) - b.astype(np.float64)) ** 2)) / 255)
 
 
-def _mean_color(image: np.ndarray) -> np.ndarray:
-    return image.mean((0, 1)).round().astype(np.uint8)
-
-
 def _centered_box(shape: tuple[int, ...], share: float) -> tuple[slice, slice]:
     """Rows and columns of a box in the middle that takes this share of the area."""
     margins = [min(round(side * (1 - share**0.5) / 2), (side - 1) // 2) for side in shape[:2]]
@@ -149,7 +132,7 @@ def _centered_box(shape: tuple[int, ...], share: float) -> tuple[slice, slice]:
 
 @register("center_mask", "hide a box in the middle; strength is its share of the area")
 def _center_mask(image: np.ndarray, strength: float, rng: np.random.Generator) -> np.ndarray:
-    image[_centered_box(image.shape, strength)] = _mean_color(image)
+    image[_centered_box(image.shape, strength)] = mean_color(image)
     return image
 
 
@@ -177,7 +160,7 @@ def _patch_shuffle(image: np.ndarray, strength: float, rng: np.random.Generator)
 
 @register("peripheral_mask", "hide all but a box in the middle; strength is the share that is hidden")
 def _peripheral_mask(image: np.ndarray, strength: float, rng: np.random.Generator) -> np.ndarray:
-    out = np.broadcast_to(_mean_color(image), image.shape).copy()
+    out = blank(image)
     if strength < 1:
         kept = _centered_box(image.shape, 1 - strength)
         out[kept] = image[kept]
@@ -191,7 +174,7 @@ def _saliency_patch_mask(image: np.ndarray, strength: float, rng: np.random.Gene
     hidden = np.zeros(scores.size, dtype=np.uint8)
     hidden[order[: max(1, round(strength * scores.size / 2))]] = 1
     mask = cv2.resize(hidden.reshape(scores.shape), image.shape[1::-1], interpolation=cv2.INTER_NEAREST_EXACT)
-    color = _mean_color(image)
+    color = mean_color(image)
     image[mask == 1] = color
     return image
 
@@ -201,7 +184,7 @@ def _gaussian_noise(image: np.ndarray, strength: float, rng: np.random.Generator
     return (image + rng.normal(0, 64 * strength, image.shape)).round().clip(0, 255).astype(np.uint8)
 
 
-DEFAULT = tuple(_registered)
+DEFAULT = tuple(PERTURBATIONS)
 """The original study's five and the control."""
 
 

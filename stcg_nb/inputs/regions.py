@@ -20,6 +20,7 @@ from stcg_nb.inputs.superpixels import superpixels
 
 SLIC_SIDE = 512  # larger images are segmented at this size
 NUMBERS = (8, 12, 16, 24)  # of superpixels, tried in turn
+_SLIC, _GRID = re.compile(r"slic(?::(\d{1,4}))?"), re.compile(r"grid(?::(\d{1,3})x(\d{1,3}))?")
 SAME = 8.0  # CIELAB units, root mean square, within which a region is of one colour
 
 
@@ -129,11 +130,23 @@ def make_regions(image: np.ndarray, spec: str | Regions = "slic") -> Regions:
     if isinstance(spec, Regions):
         check_fit(image, spec)
         return spec
-    if match := re.fullmatch(r"slic(?::(\d{1,4}))?", spec):
+    check_regions(spec)
+    if match := _SLIC.fullmatch(spec):
         return slic_regions(image, int(match[1]) if match[1] else None)
-    if match := re.fullmatch(r"grid(?::(\d{1,3})x(\d{1,3}))?", spec):
-        return grid_regions(image, int(match[1] or 4), int(match[2] or 6))
-    raise InputError(f"{spec!r} names no regions; valid are 'slic', 'slic:30', 'grid' and 'grid:8x8' (rows x columns).")
+    match = _GRID.fullmatch(spec)
+    assert match is not None
+    return grid_regions(image, int(match[1] or 4), int(match[2] or 6))
+
+
+def check_regions(spec: str | Regions) -> None:
+    """Raise `InputError` unless regions can be made from this for some image.
+
+    >>> check_regions("grid:2x2")
+    """
+    if isinstance(spec, str) and not (_SLIC.fullmatch(spec) or _GRID.fullmatch(spec)):
+        raise InputError(
+            f"{spec!r} names no regions; valid are 'slic', 'slic:30', 'grid' and 'grid:8x8' (rows x columns)."
+        )
 
 
 def check_fit(image: np.ndarray, regions: Regions) -> None:

@@ -37,7 +37,7 @@ from itertools import combinations
 import numpy as np
 
 from stcg_nb.errors import InputError
-from stcg_nb.interventions.masking import Game
+from stcg_nb.interventions.masking import Game, without
 from stcg_nb.interventions.sparse import RATES, fit_links, ranks, together
 from stcg_nb.interventions.surrogate import Surrogate
 
@@ -119,11 +119,9 @@ def find_causes(game: Game, n_masks: int = 256, seed: int = 0) -> Causes:
     Raises:
         InputError: For fewer masks.
 
-    >>> from stcg_nb import load_model
-    >>> from stcg_nb.inputs.regions import make_regions
-    >>> mock, image = load_model("mock"), np.random.default_rng(0).integers(0, 255, (32, 32, 3), np.uint8)
-    >>> prompt = mock.prompt("what is this?")
-    >>> game = Game(mock, image, prompt, mock.answer([image], prompt)[0], make_regions(image, "grid:2x2"))
+    >>> from stcg_nb.case import Case
+    >>> image = np.random.default_rng(0).integers(0, 255, (32, 32, 3), np.uint8)
+    >>> game = Game(Case.read(image, "what is this?", "mock", regions="grid:2x2"))
     >>> find_causes(game, n_masks=64).node.shape
     (3, 7)
     """
@@ -174,18 +172,6 @@ def check_masks(n: int) -> None:
     """Raise `InputError` for fewer masks than a causal graph can be fitted to."""
     if n < MIN_MASKS:
         raise InputError(f"{n} masks are too few for a causal graph; try at least {MIN_MASKS}.")
-
-
-def without(players: int, absent: np.ndarray | None = None) -> np.ndarray:
-    """Masks that lack the players of each row of ``[mask, any]``; each player once if left out.
-
-    >>> without(3, np.array([[0, 2]])).tolist()
-    [[False, True, False]]
-    """
-    absent = np.arange(players)[:, None] if absent is None else absent
-    masks = np.ones((len(absent), players), dtype=bool)
-    masks[np.arange(len(absent))[:, None], absent] = False
-    return masks
 
 
 def random_masks(words: int, regions: int, n: int, rng: np.random.Generator) -> np.ndarray:

@@ -18,68 +18,65 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
+from stcg_nb.case import Case
 from stcg_nb.errors import InputError
 from stcg_nb.inputs.fills import FILLS, Filler
-from stcg_nb.inputs.regions import Regions, check_fit
-from stcg_nb.models import Answer, Model, Prompt
 from stcg_nb.progress import progress
 
-ABSENCES = (*FILLS, "cut")
+CUT = "cut"
 CHUNK = 64
+
+
+class LeftOut(NamedTuple):
+    """Values with everything present, ``[step]``, and without each player, ``[player, step]``, in nats."""
+
+    full: np.ndarray
+    without: np.ndarray
+
+    @property
+    def effects(self) -> np.ndarray:
+        """What each step's token loses without each player, ``[step, player]``."""
+        return (self.full - self.without).T
 
 
 @dataclass(frozen=True, eq=False)
 class Game:
-    """The value of masks for one image, question and answer.
+    """The value of masks for one case.
 
     Attributes:
-        model, image, prompt, answer: Whose log-odds are the value; image uint8 ``[height, width, 3]``.
-        regions: Of the image.
-        absent: What an absent region is, one of `ABSENCES`.
+        case: Whose answer's log-odds are the value.
+        removal: What an absent region is, one of `removals`.
 
     Raises:
-        InputError: For another absence, or regions of another image.
+        InputError: For another removal.
 
-    >>> from stcg_nb import load_model
-    >>> from stcg_nb.inputs.regions import make_regions
-    >>> image = np.zeros((32, 32, 3), np.uint8)
-    >>> mock = load_model("mock")
-    >>> prompt = mock.prompt("what is this?")
-    >>> game = Game(mock, image, prompt, mock.answer([image], prompt)[0], make_regions(image, "grid:2x2"))
+    >>> case = Case.read(np.zeros((32, 32, 3), np.uint8), "what is this?", "mock", regions="grid:2x2")
+    >>> game = Game(case)
     >>> game(np.ones((5, game.n_players), bool)).shape
     (5, 3)
     """
 
-    model: Model
-    image: np.ndarray
-    prompt: Prompt
-    answer: Answer
-    regions: Regions
-    absent: str = "median"
+    case: Case
+    removal: str = "median"
 
     def __post_init__(self) -> None:
-        check_absent(self.absent)
-        check_fit(self.image, self.regions)
+        check_removal(self.removal)
 
     @property
     def n_words(self) -> int:
-        return len(self.prompt.words)
+        return len(self.case.prompt.words)
 
     @property
     def n_players(self) -> int:
-        return self.n_words + self.regions.n
+        return self.n_words + self.case.regions.n
 
     @cached_property
     def _filler(self) -> Filler:
-        return Filler(self.image, self.regions, self.absent)
-
-    @cached_property
-    def _owner(self) -> np.ndarray:
-        """The region of each patch, ``[patch]``."""
-        return self.regions.patch_owner(*self.model.grid, self.model.view(*self.image.shape[:2]))
+        return Filler(self.case.image, self.case.regions, self.removal)
 
     def __call__(self, masks: np.ndarray) -> np.ndarray:
         """Log-odds of each answer token in nats, float64 ``[mask, step]``, for masks bool ``[mask, player]``."""
@@ -88,7 +85,7 @@ class Game:
             raise InputError(
                 f"The masks have shape {masks.shape}; they must be [mask, player] = (any, {self.n_players})."
             )
-        values = np.empty((len(masks), len(self.answer.token_ids)))
+        values = np.empty((len(masks), len(self.case.answer.token_ids)))
         # Masks with the same regions stand together, so that a chunk holds as few images as can be.
         order = np.lexsort(masks[:, self.n_words :].T)
         with progress("masks", len(masks), "mask") as advance:
@@ -98,21 +95,46 @@ class Game:
                 advance(len(rows))
         return values
 
+    def leave_one_out(self) -> LeftOut:
+        """Values with all players and without each of them alone."""
+        full, without_one = np.split(
+            self(np.concatenate([np.ones((1, self.n_players), bool), without(self.n_players)])), [1]
+        )
+        return LeftOut(full[0], without_one)
+
     def _chunk(self, masks: np.ndarray) -> np.ndarray:
         words, present = masks[:, : self.n_words], masks[:, self.n_words :]
-        if self.absent == "cut":
-            return self.model.trace(
-                [self.image], self.prompt, self.answer,
-                image_index=np.zeros(len(masks), dtype=int), keep_words=words, keep_patches=present[:, self._owner],
+        if self.removal == CUT:
+            return self.case.trace(
+                image_index=np.zeros(len(masks), dtype=int), keep_words=words, keep_patches=present[:, self.case.patch_owner]
             ).v  # fmt: skip
         distinct, index = np.unique(present, axis=0, return_inverse=True)
         images = [self._filler(p) for p in distinct]
-        return self.model.trace(
-            images, self.prompt, self.answer, image_index=index.ravel(), keep_words=words, reuse=False
-        ).v
+        return self.case.trace(images, image_index=index.ravel(), keep_words=words, reuse=False).v
 
 
-def check_absent(name: str) -> None:
-    """Raise `InputError` unless it is one of `ABSENCES`; the sentence lists them."""
-    if name not in ABSENCES:
-        raise InputError(f"{name!r} is no way for a region to be absent; valid are {', '.join(ABSENCES)}.")
+def without(players: int, absent: np.ndarray | None = None) -> np.ndarray:
+    """Masks bool ``[mask, player]`` that lack the players of each row of ``[mask, any]``; each player once if left out.
+
+    >>> without(3, np.array([[0, 2]])).tolist()
+    [[False, True, False]]
+    """
+    absent = np.arange(players)[:, None] if absent is None else absent
+    masks = np.ones((len(absent), players), dtype=bool)
+    masks[np.arange(len(absent))[:, None], absent] = False
+    return masks
+
+
+def removals() -> tuple[str, ...]:
+    """Every way for a region to be absent.
+
+    >>> removals()
+    ('median', 'mean', 'blur', 'inpaint', 'cut')
+    """
+    return (*FILLS, CUT)
+
+
+def check_removal(name: str) -> None:
+    """Raise `InputError` unless it is one of `removals`; the sentence lists them."""
+    if name not in removals():
+        raise InputError(f"{name!r} is no way to remove a region; valid are {', '.join(removals())}.")

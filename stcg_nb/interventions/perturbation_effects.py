@@ -1,23 +1,27 @@
-"""Counterfactual sensitivity, one perturbation at a time: what `explain` measures of all of them, as each is done.
+"""What a perturbed image does to attention's links and to the answer.
 
-The numbers are those of `stcg_nb.interventions.counterfactual`: attention's word-region links and the teacher-forced answer,
-perturbed against not.
+With W the alignment of words and regions by attention, W_0 that of the image as it is and W_k that of perturbation k:
+
+- delta W_k = mean over edges of |W_k - W_0|. Its size depends on the scale of W.
+- its Jensen-Shannon form: mean over words of the Jensen-Shannon distance between a word's normalised rows, in [0, 1]
+  (Lin 1991; base 2), free of that scale.
+- delta p_k = p_k(answer) - p_0(answer), with p(answer) the product over steps.
+- flipped: greedy decoding answers something else.
+
+`stcg_nb.explain` measures all perturbations in one batch; `sensitivities` measures one at a time and yields each when it is done.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from os import PathLike
-from typing import Any
 
 import numpy as np
 
-from stcg_nb.attention.alignment import align, needed_sites
-from stcg_nb.inputs.images import read_image
-from stcg_nb.inputs.perturbations import DEFAULT, Perturbed, check_perturbation, perturb
-from stcg_nb.inputs.regions import Regions, make_regions
-from stcg_nb.models import Answer, Model, Prompt, load_model
+from stcg_nb.attention.alignment import traced_attention
+from stcg_nb.case import Case
+from stcg_nb.inputs.perturbations import DEFAULT, PERTURBATIONS, Perturbed, perturb
+from stcg_nb.models.protocol import Trace
 from stcg_nb.progress import progress
 from stcg_nb.stats.divergence import js_distance
 
@@ -45,59 +49,43 @@ class Sensitivity:
 
 
 def sensitivities(
-    image: str | PathLike[str] | np.ndarray | Any,
-    question: str,
-    model: str | Model = "tiny",
-    *,
-    perturbations: Sequence[str] = DEFAULT,
-    strength: float = 0.5,
-    seed: int = 0,
-    regions: str | Regions = "slic",
-    answer: Answer | None = None,
+    case: Case, perturbations: Sequence[str] = DEFAULT, strength: float = 0.5, seed: int = 0
 ) -> Iterator[Sensitivity]:
-    """Perturb an image in several ways, and yield what each does as soon as it is known.
+    """Perturb a case's image in several ways, and yield what each does as soon as it is known.
 
     Args:
-        image, question, model, perturbations, strength, seed, regions: As for `stcg_nb.explain`.
-        answer: Whose tokens are scored; the model's own if left out.
+        case: Whose answer is scored.
+        perturbations: Names from `stcg_nb.inputs.PERTURBATIONS`.
+        strength: In [0, 1].
+        seed: Of what perturbations draw at random.
 
     Raises:
-        InputError: For an image, question, regions or perturbation that cannot be used; at the first step of the iteration.
-        ModelError: If the model cannot be loaded.
+        InputError: For an unknown perturbation, or a strength out of range; at the first step of the iteration.
 
-    >>> [one.perturbed.name for one in sensitivities("stcg_nb/data/demo.png", "what is this?", "mock", perturbations=["color_shift"])]
+    >>> case = Case.read("stcg_nb/data/demo.png", "what is this?", "mock")
+    >>> [one.perturbed.name for one in sensitivities(case, ["color_shift"])]
     ['color_shift']
     """
-    picture = read_image(image)
     for name in perturbations:
-        check_perturbation(name)
-    parts = make_regions(picture, regions)
-    if isinstance(model, str):
-        model = load_model(model)
-    prompt = model.prompt(question)
-    if answer is None:
-        answer = model.answer([picture], prompt)[0]
-    w0, p0, _ = _links(model, picture, prompt, answer, parts)
+        PERTURBATIONS[name]  # an unknown one is refused before anything runs
+    trace, links = _seen(case, case.image)
     with progress("perturbations", len(perturbations), "perturbation") as advance:
         for name in perturbations:
-            one = perturb(picture, name, strength, seed)
-            w, p, flipped = _links(model, one.image, prompt, answer, parts)
-            said = model.answer([one.image], prompt)[0].text if flipped else answer.text
+            one = perturb(case.image, name, strength, seed)
+            then, moved = _seen(case, one.image)
+            flipped = bool(then.flipped[0])
+            said = case.model.answer([one.image], case.prompt)[0].text if flipped else case.answer.text
             yield Sensitivity(
-                one, float(delta_w(w[None], w0)[0]), float(delta_w_js(w[None], w0)[0]),
-                float(delta_p(p[None], p0)[0]), p, flipped, said,
+                one, float(delta_w(moved, links[0])[0]), float(delta_w_js(moved, links[0])[0]),
+                float(delta_p(then.p, trace.p[0])[0]), then.p[0], flipped, said,
             )  # fmt: skip
             advance(1)
 
 
-def _links(
-    model: Model, picture: np.ndarray, prompt: Prompt, answer: Answer, parts: Regions
-) -> tuple[np.ndarray, np.ndarray, bool]:
-    """Attention's word-region links ``[word, region]``, the tokens' probabilities ``[step]``, and whether the answer flips."""
-    trace = model.trace([picture], prompt, answer, capture=needed_sites("attention", model.sites))
-    share = parts.patch_weights(*model.grid, model.view(*parts.labels.shape)).T
-    links = align("attention", trace.attention, model, prompt).word_patch[0] @ share
-    return links, trace.p[0], bool(trace.flipped[0])
+def _seen(case: Case, image: np.ndarray) -> tuple[Trace, np.ndarray]:
+    """The trace of one picture, and attention's word-region links in it, ``[1, word, region]``."""
+    trace, links = traced_attention(case, [image])
+    return trace, links.by_region(case).word_patch
 
 
 def delta_w(perturbed: np.ndarray, original: np.ndarray) -> np.ndarray:

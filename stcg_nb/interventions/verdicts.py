@@ -18,37 +18,35 @@ import numpy as np
 from torch import Tensor
 
 from stcg_nb.attention.alignment import Alignment, align
-from stcg_nb.inputs.regions import Regions
-from stcg_nb.models import Model, Prompt
+from stcg_nb.case import Case
 from stcg_nb.stats.divergence import normalised
 
 VERDICTS = ("confirmed", "spurious", "hidden", "none")
 DRAWS = 200
 
 
-def attended(maps: Mapping[str, Tensor], model: Model, prompt: Prompt, regions: Regions, seed: int = 0) -> Alignment:
+def attended(case: Case, maps: Mapping[str, Tensor], seed: int = 0) -> Alignment:
     """Which edges attention links, bool: ``[word, region]``, ``[step, region]`` and ``[step, word]``.
 
     Args:
-        maps: Captured attention of one picture, for each site ``[layer, query, key]``.
-        model, prompt, regions: What they are of.
+        case: Whose words, regions and steps.
+        maps: Attention captured of its picture, for each site ``[layer, query, key]``.
         seed: Of the bootstrap over layers.
     """
     rng = np.random.default_rng(seed)
     drawn = {site: m[rng.integers(len(m), size=(DRAWS, len(m)))] for site, m in maps.items()}
-    samples = align("attention", drawn, model, prompt)
-    x0, y0, x1, y1 = view = model.view(*regions.labels.shape)
-    share = regions.patch_weights(*model.grid, view).T
-    seen = regions.labels[y0:y1, x0:x1]
-    area = np.bincount(seen.ravel(), minlength=regions.n) / seen.size
+    samples = align("attention", drawn, case.model, case.prompt).by_region(case)
+    x0, y0, x1, y1 = case.view
+    seen = case.regions.labels[y0:y1, x0:x1]
+    area = np.bincount(seen.ravel(), minlength=case.regions.n) / seen.size
 
     def above(weights: np.ndarray, fair: np.ndarray | float) -> np.ndarray:
         return np.percentile(normalised(weights), 2.5, axis=0) > fair
 
     return Alignment(
-        above(samples.word_patch @ share, area),
-        above(samples.step_patch @ share, area),
-        above(samples.step_word, 1 / len(prompt.words)),
+        above(samples.word_patch, area),
+        above(samples.step_patch, area),
+        above(samples.step_word, 1 / len(case.prompt.words)),
     )
 
 

@@ -14,13 +14,14 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from stcg_nb.errors import ModelError
+from stcg_nb.errors import InputError, ModelError
 from stcg_nb.models.adapters import Cuts
 from stcg_nb.models.attention import IMPLEMENTATION, install, probing
 from stcg_nb.models.batching import Batches
@@ -59,6 +60,7 @@ class Engine:
         self.cross_layers = self.images.cross_layers
         self._batches = Batches(network.config.vision_config, self.grid, self.language.row_cost(), self._device)
         self._encoder = Encoder(self.images, lambda images: self._pixels(images), self._batches)
+        self.number_formats = tuple(sorted({str(w.dtype).removeprefix("torch.") for w in network.parameters()}))
         install(network, {**self.images.places, **self.language.places})
         if not checked:
             self._check()
@@ -84,6 +86,13 @@ class Engine:
         name, revision = f"{self.name} with shuffled weights", f"{self.revision}, shuffled by {seed}"
         # The checks would say nothing new, and with few bits shuffled weights blow rounding up beyond what they allow.
         return Engine(network, self._family, self._readers, name, revision, checked=True)
+
+    def with_prompt(self, template: str) -> Engine:
+        if self.reader.image_mark is not None:
+            raise InputError(f"{self.name} has a prompt of its own around its picture; leave the prompt out.")
+        other = copy.copy(self)
+        other.reader = replace(self.reader, template=template)
+        return other
 
     # Reading and answering
 

@@ -110,7 +110,8 @@ class Model(Protocol):
     Attributes:
         name: As it is shown on figures.
         revision: Which weights: a digest or the hub's revision.
-        synthetic: True if attention and probabilities are made up.
+        synthetic: True if attention and probabilities are made up: there are no weights.
+        number_formats: Of its weights, such as ``("float32",)``; none without weights.
         grid: Rows and columns of the vision model's patches.
         n_queries: The image tokens that its language model reads.
         sites: Where it attends.
@@ -121,11 +122,18 @@ class Model(Protocol):
     name: str
     revision: str
     synthetic: bool
+    number_formats: tuple[str, ...]
     grid: tuple[int, int]
     n_queries: int
     sites: tuple[str, ...]
     cross_layers: tuple[int, ...]
     edges: tuple[str, ...]
+
+    def randomised(self, seed: int) -> Model:
+        """The same architecture with its weights shuffled. Raises `InputError` if there are no weights."""
+
+    def with_prompt(self, template: str) -> Model:
+        """The same model with another text around the question, ``{}`` in it. Raises `InputError` if its prompt is fixed."""
 
     def view(self, height: int, width: int) -> tuple[int, int, int, int]:
         """The part of a picture of this size that the patches cover: x0, y0, x1, y1 in pixels, the latter two exclusive."""

@@ -13,19 +13,18 @@ from typing import Any
 
 import numpy as np
 
-from stcg_nb.attention.alignment import Alignment, align, needed_sites
+from stcg_nb.attention.alignment import aligned, traced_attention
+from stcg_nb.case import Case
 from stcg_nb.errors import InputError
 from stcg_nb.faithfulness.card import disturbed, measure_question
 from stcg_nb.faithfulness.measures import seed_faithfulness
 from stcg_nb.graph import temporal
+from stcg_nb.inputs.images import blank
 from stcg_nb.inputs.perturbations import Perturbed, perturb
-from stcg_nb.inputs.regions import Regions, make_regions
 from stcg_nb.inputs.words import is_content
-from stcg_nb.interventions.causal_graph import without
-from stcg_nb.interventions.masking import Game
+from stcg_nb.interventions.masking import Game, without
 from stcg_nb.interventions.perturbation_effects import delta_p, delta_w, delta_w_js
 from stcg_nb.models import Answer, Model, Prompt
-from stcg_nb.models.engine import Engine
 from stcg_nb.scenes.pictures import Scene
 from stcg_nb.scenes.questions import Question
 from stcg_nb.stats.divergence import js_distance, normalised
@@ -111,11 +110,10 @@ def words(model: Model, scene: Scene, question: Question, *, estimator: str) -> 
         model, scene, question: As in `sensitivity`.
         estimator: ``"attention"``, ``"rollout"`` or ``"gradient"``.
     """
-    image = scene.image
-    prompt, answer, links = word_links(model, scene, question, estimator)
+    prompt, _, links = word_links(model, scene, question, estimator)
     n = len(prompt.words)
     kept = np.concatenate([np.ones((1, n), dtype=bool), without(n)])
-    v = model.trace([image], prompt, answer, image_index=np.zeros(n + 1, dtype=int), keep_words=kept).v.mean(1)
+    v = _case(model, scene, question).trace(image_index=np.zeros(n + 1, dtype=int), keep_words=kept).v.mean(1)
     share = normalised(links)
     entropy, spread = temporal.entropy(links), _spread(share, model.grid)
     return [
@@ -129,15 +127,8 @@ def words(model: Model, scene: Scene, question: Question, *, estimator: str) -> 
 
 def word_links(model: Model, scene: Scene, question: Question, estimator: str) -> tuple[Prompt, Answer, np.ndarray]:
     """The question as read, the model's answer, and S ``[word, patch]`` by an estimator; arguments as in `words`."""
-    prompt = model.prompt(question.text)
-    answer = model.answer([scene.image], prompt)[0]
-    if estimator == "gradient":
-        maps: Mapping[str, Any] = model.relevance(scene.image, prompt, answer)
-    else:
-        maps = _first(
-            model.trace([scene.image], prompt, answer, capture=needed_sites(estimator, model.sites)).attention
-        )
-    return prompt, answer, align(estimator, maps, model, prompt).word_patch
+    case = _case(model, scene, question)
+    return case.prompt, case.answer, aligned(case, estimator).word_patch
 
 
 def evolution(model: Model, scene: Scene, question: Question) -> list[Row]:
@@ -149,17 +140,14 @@ def evolution(model: Model, scene: Scene, question: Question) -> list[Row]:
     Args:
         model, scene, question: As in `sensitivity`.
     """
-    image = scene.image
-    prompt = model.prompt(question.text)
-    answer = model.answer([image], prompt)[0]
-    if len(answer.tokens) < 3:
+    case = _case(model, scene, question)
+    if len(case.answer.tokens) < 3:
         return []
-    blank = np.broadcast_to(image.mean((0, 1)).round().astype(np.uint8), image.shape).copy()
-    trace = model.trace([image, blank], prompt, answer, capture=needed_sites("attention", model.sites))
-    maps = align("attention", _first(trace.attention), model, prompt).step_patch
+    trace, links = traced_attention(case, [case.image, blank(case.image)])
+    maps = links.step_patch[0]
     return [
         {
-            "tokens": list(answer.tokens),
+            "tokens": list(case.answer.tokens),
             "distance": np.round(js_distance(maps[:, None], maps[None]), DIGITS).tolist(),
             "entropy": np.round(temporal.entropy(maps), DIGITS).tolist(),
             "reliance": np.round(trace.v[0] - trace.v[1], DIGITS).tolist(),
@@ -185,39 +173,34 @@ def faithfulness(
     Raises:
         InputError: For a model without weights.
     """
-    if not isinstance(model, Engine):
+    if model.synthetic:
         raise InputError(f"{model.name!r} has no weights whose faithfulness could be measured; name a real model.")
     record = known.get(scene.seed)
     if record is None:
         record = measure_question(model, model.randomised(0), scene, question, masks)
-    prompt, answer = model.prompt(question.text), model.target(question.answer)
-    regions = make_regions(scene.image)
-    game = Game(model, scene.image, prompt, answer, regions)
-    every = np.ones((1, game.n_players), dtype=bool)
-    full, one = np.split(game(np.concatenate([every, without(game.n_players)])), [1])
-    linked = _by_region(model, scene.image, prompt, answer, regions)
+    case = Case.read(scene.image, question.text, model, answer=question.answer)
+    linked = aligned(case).by_region(case)
     overlaps = [
-        jaccard_top(linked.word_patch, _by_region(model, picture, prompt, answer, regions).word_patch)
-        for picture in disturbed(scene.image, scene.seed)
-        if model.answer([picture], prompt)[0].text == question.answer
+        jaccard_top(linked.word_patch, traced_attention(case, [picture], reuse=False)[1].by_region(case).word_patch[0])
+        for picture in disturbed(case.image, scene.seed)
+        if model.answer([picture], case.prompt)[0].text == question.answer
     ]
     there = [o for o in overlaps if not np.isnan(o)]
-    weights = np.concatenate([linked.step_word, linked.step_patch], axis=1)
     return [
         {
             **{k: v for k, v in record.items() if k != "scene"},
-            "attention_seed_faithfulness": _float(seed_faithfulness(weights, (full - one).T)),
+            "attention_seed_faithfulness": _float(
+                seed_faithfulness(linked.step_player, Game(case).leave_one_out().effects)
+            ),
             "attention_jaccard_noise": _float(np.mean(there)) if there else None,
         }
     ]
 
 
 def _sensitivity(model: Model, scene: Scene, question: Question, made: Sequence[Perturbed]) -> list[Row]:
-    prompt = model.prompt(question.text)
-    answer = model.answer([scene.image], prompt)[0]
-    images = [scene.image, *(p.image for p in made)]
-    trace = model.trace(images, prompt, answer, capture=needed_sites("attention", model.sites), reuse=False)
-    links = align("attention", trace.attention, model, prompt).word_patch
+    case = _case(model, scene, question)
+    trace, found = traced_attention(case, [case.image, *(p.image for p in made)], reuse=False)
+    links = found.word_patch
     moved = delta_w(links[1:], links[0])
     moved_js = delta_w_js(links[1:], links[0])
     changed = delta_p(trace.p[1:], trace.p[0])
@@ -231,18 +214,9 @@ def _sensitivity(model: Model, scene: Scene, question: Question, made: Sequence[
     ]  # fmt: skip
 
 
-def _by_region(model: Model, image: np.ndarray, prompt: Prompt, answer: Answer, regions: Regions) -> Alignment:
-    """Raw attention with regions in place of patches."""
-    maps = _first(
-        model.trace([image], prompt, answer, capture=needed_sites("attention", model.sites), reuse=False).attention
-    )
-    share = regions.patch_weights(*model.grid, model.view(*image.shape[:2])).T
-    found = align("attention", maps, model, prompt)
-    return Alignment(found.word_patch @ share, found.step_patch @ share, found.step_word)
-
-
-def _first(maps: Mapping[str, Any]) -> dict[str, Any]:
-    return {site: m[0] for site, m in maps.items()}
+def _case(model: Model, scene: Scene, question: Question) -> Case:
+    """The model's own answer to a question about a scene."""
+    return Case.read(scene.image, question.text, model)
 
 
 def _spread(share: np.ndarray, grid: tuple[int, int]) -> np.ndarray:

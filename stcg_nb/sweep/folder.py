@@ -65,7 +65,7 @@ class SweepFolder:
     Args:
         folder: New, empty, or of the same sweep.
         manifest: What is asked of whom and how.
-        size: How many questions.
+        size: SweepOptions many questions.
         schema: Of the rows.
 
     Raises:

@@ -25,7 +25,7 @@ from stcg_nb.errors import InputError, StcgError
 from stcg_nb.sweep.folder import BATCH, Done, SweepError
 
 if TYPE_CHECKING:
-    from stcg_nb.sweep.run import How
+    from stcg_nb.sweep.options import SweepOptions
 
 _SETTINGS = ("STCG_", "USE_MOCK_MODEL", "HF_", "OMP_NUM_THREADS")  # of the environment, that workers need
 
@@ -36,15 +36,15 @@ class OnRay:
 
     Attributes:
         model: A name for `load_model`.
-        how: How to explain.
-        workers: How many.
+        how: SweepOptions to explain.
+        workers: SweepOptions many.
 
     Raises:
         InputError: If Ray is not installed.
     """
 
     model: str | None
-    how: How
+    how: SweepOptions
     workers: int
 
     def __post_init__(self) -> None:
@@ -126,7 +126,7 @@ def _start(workers: int) -> None:
 class _Worker:
     """A process with a model."""
 
-    def __init__(self, model: str | None, how: How) -> None:
+    def __init__(self, model: str | None, how: SweepOptions) -> None:
         from stcg_nb.sweep.run import prepared
 
         self._model, self._how = prepared(model, how), how

@@ -36,7 +36,6 @@ import numpy as np
 import pyarrow as pa
 import xarray as xr
 
-from stcg_nb.attention.alignment import ESTIMATORS as BY_ATTENTION
 from stcg_nb.datasets import Record
 from stcg_nb.datasets.vqa_accuracy import vqa_accuracy
 from stcg_nb.faithfulness.measures import seed_faithfulness
@@ -99,7 +98,7 @@ def row_of_stcg(stcg: STCG, record: Record) -> Row:
         return data[name].values.tolist()
 
     verdicts = [str(v) for key in ("word_verdict", "region_verdict", "link_verdict") for v in data[key].values.flat]
-    judged, links = any(verdicts), data["word_region"].values
+    judged, links = any(verdicts), stcg.links().word_region
     strength = links.sum(1).tolist()
     row: Row = {
         "image_sha256": picture_digest(stcg.image),
@@ -114,7 +113,7 @@ def row_of_stcg(stcg: STCG, record: Record) -> Row:
         "word_entropy": [e if s else None for e, s in zip(entropy(links).tolist(), strength, strict=True)],
         "regions": list(stcg.regions),
         "region_effect": data["region_effect"].values.mean(0).tolist(),
-        "seed_faithfulness": _agreement(data) if data.attrs["estimator"] in BY_ATTENTION else None,
+        "seed_faithfulness": _agreement(data),
         "visual_reliance": listed("visual_reliance"),
         "entropy": listed("entropy"),
         "order_p": float(data.attrs["order_p"]),

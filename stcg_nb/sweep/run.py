@@ -12,14 +12,13 @@ from __future__ import annotations
 
 import gc
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from importlib.metadata import version
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 import transformers
 from tqdm import tqdm
@@ -27,52 +26,13 @@ from tqdm import tqdm
 from stcg_nb.datasets import Dataset, Record, load_dataset
 from stcg_nb.errors import InputError
 from stcg_nb.explanation import explain
-from stcg_nb.inputs.perturbations import DEFAULT
 from stcg_nb.models import Model, load_model
-from stcg_nb.models.engine import Engine
-from stcg_nb.models.mock import Mock
 from stcg_nb.progress import watching
 from stcg_nb.sweep.folder import Done, SweepError, SweepFolder
+from stcg_nb.sweep.options import PROMPTS, SweepOptions
 from stcg_nb.sweep.rows import row_of_record, row_of_stcg, schema, storable
 
-PROMPTS = {
-    "short": "Question: {} Short answer:",  # of BLIP-2's own evaluation on VQA-v2 (arXiv 2301.12597, appendix)
-    "plain": "Question: {} Answer:",
-}
-
 Worker = Callable[[Iterable[tuple[int, Record]]], Iterator[Done]]
-
-
-@dataclass(frozen=True)
-class How:
-    """How a sweep explains: what `stcg_nb.explain` takes, and the prompt.
-
-    Attributes:
-        prompt: A key of `PROMPTS`; empty: the model's own.
-
-    Raises:
-        InputError: For a value that `explain` would refuse.
-    """
-
-    prompt: str = ""
-    estimator: str = str((explain.__kwdefaults__ or {})["estimator"])
-    regions: str = "slic"
-    perturbations: Sequence[str] = DEFAULT
-    strength: float = 0.5
-    seed: int = 0
-    masks: int = 256
-    absent: str = "median"
-
-    def __post_init__(self) -> None:
-        if self.prompt and self.prompt not in PROMPTS:
-            raise InputError(f"{self.prompt!r} is no prompt; valid are {', '.join(PROMPTS)}.")
-        # What the mock refuses here is no fault of a record later.
-        noise = np.random.default_rng(0).integers(0, 256, (256, 256, 3), dtype=np.uint8)
-        with watching(lambda *_: None):
-            explain(noise, "what is this?", Mock(), **self.for_explain())
-
-    def for_explain(self) -> dict[str, Any]:
-        return {k: v for k, v in asdict(self).items() if k != "prompt"}
 
 
 @dataclass(frozen=True)
@@ -88,7 +48,7 @@ def sweep(
     dataset: Dataset | str | PathLike[str],
     out: str | PathLike[str],
     model: str | None = None,
-    how: How | None = None,
+    how: SweepOptions | None = None,
     *,
     workers: int | None = None,
     report: Callable[[str], None] | None = None,
@@ -99,7 +59,7 @@ def sweep(
         dataset: From `load_dataset`, or a name for it.
         out: The folder (`stcg_nb.sweep.folder`): new, empty, or of the same sweep.
         model: A name for `load_model`.
-        how: How to explain.
+        how: SweepOptions to explain.
         workers: Processes with a model each, by Ray Data; left out: this process alone.
         report: Takes a sentence for each question that is skipped and each file that was damaged; left out: stderr does.
 
@@ -110,11 +70,11 @@ def sweep(
 
     >>> import tempfile
     >>> folder = tempfile.mkdtemp()
-    >>> done = sweep(load_dataset("scenes", n=2), folder, "mock", How(regions="grid:2x2", perturbations=()))
+    >>> done = sweep(load_dataset("scenes", n=2), folder, "mock", SweepOptions(regions="grid:2x2", perturbations=()))
     >>> done.questions, done.skipped
     (2, 0)
     """
-    how = How() if how is None else how
+    how = SweepOptions() if how is None else how
     report = _on_stderr if report is None else report
     if not isinstance(dataset, Dataset):
         dataset = load_dataset(dataset)
@@ -159,28 +119,19 @@ def _free() -> None:
         torch.cuda.empty_cache()
 
 
-def prepared(model: str | None, how: How) -> Model:
+def prepared(model: str | None, how: SweepOptions) -> Model:
     """The model with the sweep's prompt."""
     vlm = load_model(model)
-    if how.prompt and isinstance(vlm, Engine):
-        if vlm.reader.image_mark is not None:
-            raise InputError(f"{vlm.name} has a prompt of its own around its picture; leave the prompt out.")
-        vlm.reader.template = PROMPTS[how.prompt]
-    return vlm
+    return vlm.with_prompt(PROMPTS[how.prompt]) if how.prompt else vlm
 
 
-def manifest(dataset: Dataset, model: Model, how: How) -> dict[str, Any]:
+def manifest(dataset: Dataset, model: Model, how: SweepOptions) -> dict[str, Any]:
     """What must be the same for a sweep to go on."""
-    weights = (
-        {str(w.dtype).removeprefix("torch.") for w in model.network.parameters()}
-        if isinstance(model, Engine)
-        else set()
-    )
     return {
         "dataset": dataset.name, "questions": dataset.size, "fingerprint": dataset.fingerprint,
         "model": model.name, "model_revision": model.revision, "synthetic": model.synthetic,
-        "weights": " ".join(sorted(weights)),
-        **asdict(how), "perturbations": list(how.perturbations),
+        "weights": " ".join(model.number_formats),
+        **how.model_dump(mode="json"),
         "versions": {"stcg-nb": version("stcg-nb"), "torch": torch.__version__, "transformers": transformers.__version__},
     }  # fmt: skip
 
@@ -190,14 +141,14 @@ class Local:
     """One model in this process, question by question."""
 
     model: Model
-    how: How
+    how: SweepOptions
 
     def __call__(self, records: Iterable[tuple[int, Record]]) -> Iterator[Done]:
         for place, record in records:
             yield explained(self.model, self.how, place, record)
 
 
-def explained(model: Model, how: How, place: int, record: Record) -> Done:
+def explained(model: Model, how: SweepOptions, place: int, record: Record) -> Done:
     """One question's row and STCG; a record that cannot be asked has a row that says why.
 
     Raises:
@@ -206,7 +157,7 @@ def explained(model: Model, how: How, place: int, record: Record) -> Done:
     row = row_of_record(record)
     try:
         with watching(lambda *_: None):  # the sweep's bar is enough
-            stcg = explain(record.read(), record.question, model, **how.for_explain())
+            stcg = explain(record.read(), record.question, model, how)
     except InputError as error:
         return Done(place, {**row, "error": storable(str(error))}, None)
     except Exception as error:

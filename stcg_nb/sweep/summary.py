@@ -96,7 +96,7 @@ def steps(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def verdicts(rows: pd.DataFrame) -> pd.DataFrame:
-    """How many edges an explanation has of each verdict; empty unless the estimator was causal."""
+    """SweepOptions many edges an explanation has of each verdict; empty unless the estimator was causal."""
     judged = rows[rows["confirmed"].notna()]
     return _table({verdict: _mean(judged, judged[verdict]) for verdict in VERDICTS} if len(judged) else {})
 

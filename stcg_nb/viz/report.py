@@ -93,7 +93,7 @@ def html(stcg: STCG) -> str:
         if stcg.synthetic
         else ""
     )
-    causal = stcg.estimator == "causal"
+    causal = stcg.causal
     captions = CAPTIONS | BY_CAUSE if causal else CAPTIONS
     figures = "".join(
         f'<h2>{name.capitalize()}</h2><p class="note">{text(captions[name])}</p>'
@@ -184,7 +184,7 @@ def _recipe(stcg: STCG) -> str:
     return (
         "from stcg_nb import explain\n\n"
         f"explain(\n    IMAGE, {stcg.question!r}, {a['model']!r}, estimator={a['estimator']!r}{masks},\n"
-        f"    regions={a['regions']!r}, absent={a['absent']!r}, perturbations={names!r},\n"
+        f"    regions={a['regions']!r}, removal={a['removal']!r}, perturbations={names!r},\n"
         f"    strength={strengths[0] if strengths else 0.5!r}, seed={a['seed']!r},\n)\n"
         f"# stcg-nb {a['stcg_version']}, {a['created_with']}; weights {a['model_revision']}"
     )

@@ -1,7 +1,7 @@
 """Panels for notebooks: choose a model, ask, perturb, explore the graph, compare, save. Each is one call in one cell.
 
 >>> from stcg_nb import widgets
->>> session = widgets.start(model="mock", estimator="attention")
+>>> session = widgets.start(model="mock", masks=0)
 >>> panel = widgets.explorer(session)  # the last line of a cell shows it
 
 The panels only call the package's functions, and `save_panel` shows which: everything is possible without them. They begin their

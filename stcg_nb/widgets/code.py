@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import json
 import shlex
-from dataclasses import asdict
 from typing import Any
 
 from stcg_nb.inputs.open_image import unperturbed
+from stcg_nb.options import Options
 from stcg_nb.widgets.state import State
 
 NOTEBOOK = "notebooks/00_explore.ipynb"
@@ -26,9 +26,10 @@ def code(state: State) -> str:
     imports["stcg_nb.viz.graph_svg"] = ["graph_svg"]
     lines.append("print(stcg.answer)")
     if state.site is not None:
-        imports["stcg_nb.attention.heads"] = ["head_alignment", "of_head"]
+        imports["stcg_nb.attention"] = ["head_alignment", "of_head"]
         lines += [
-            f"heads = head_alignment(image, question, model, {state.site!r}, regions=regions)",
+            *_case(imports, lines),
+            f"heads = head_alignment(case, {state.site!r})",
             f"stcg = of_head(stcg, heads, layer={state.layer!r}, head={state.head!r})",
         ]
     shown = _arguments(
@@ -37,11 +38,10 @@ def code(state: State) -> str:
     )  # fmt: skip
     lines.append(f"svg = graph_svg({shown})")
     if state.cuts:
-        imports["stcg_nb.attention.knockout"] = ["cut"]
-        imports["stcg_nb.attention.link_edges"] = ["cut_edges"]
+        imports.setdefault("stcg_nb.attention", []).extend(["cut", "cut_edges"])
         lines += [
-            f"edges = cut_edges({list(state.cuts)!r}, model)",
-            "without = cut(model, image, question, edges, regions=regions)",
+            *_case(imports, lines),
+            f"without = cut(case, cut_edges({list(state.cuts)!r}, model))",
             "print(without.new_answer.text, without.effect)",
         ]
     return _whole(imports, lines)
@@ -80,15 +80,12 @@ def _explaining(state: State) -> tuple[dict[str, list[str]], list[str]]:
         lines.append(f"regions = make_regions(open_image({source!r}), {state.regions!r})")
     else:
         lines.append(f"regions = {state.regions!r}")
-    lines += [
-        f"question = {state.question!r}",
-        "stcg = explain(",
-        "    image, question, model,",
-        f"    estimator={state.estimator!r}, regions=regions, masks={state.masks!r}, absent={state.absent!r},",
-        f"    strength={state.strength!r}, seed={state.seed!r},",
-        *_wrapped("    perturbations=", list(state.perturbations)),
-        ")",
-    ]
+    lines += [f"question = {state.question!r}", "stcg = explain(", "    image, question, model, regions=regions,"]
+    default = Options()
+    for name, value in state.options().items():
+        if name != "regions" and value != getattr(default, name):
+            lines += _wrapped(f"    {name}=", value)
+    lines.append(")")
     return imports, lines
 
 
@@ -97,11 +94,18 @@ def _whole(imports: dict[str, list[str]], lines: list[str]) -> str:
     return "\n".join([*head, "", *lines]) + "\n"
 
 
+def _case(imports: dict[str, list[str]], lines: list[str]) -> list[str]:
+    """The line that makes ``case``, unless it is there."""
+    line = "case = Case.read(image, question, model, regions=regions)"
+    imports["stcg_nb.case"] = ["Case"]
+    return [] if line in lines else [line]
+
+
 def parameters(state: State) -> dict[str, Any]:
     """The parameters of the notebook that make the same; those that have their default are left out."""
-    default = asdict(State())
-    plain: dict[str, Any] = json.loads(state.to_json())
-    return {name: value for name, value in plain.items() if value != json.loads(json.dumps(default[name]))}
+    default = State()
+    plain = state.model_dump(mode="json")
+    return {name: plain[name] for name, value in state if value != getattr(default, name)}
 
 
 def command(state: State) -> str:
@@ -122,12 +126,12 @@ def box_names(state: State) -> dict[str, tuple[int, int, int, int]]:
     return {f"b{i}": box for i, box in enumerate(state.boxes)}
 
 
-def _wrapped(begin: str, names: list[str]) -> list[str]:
-    """A list of names over as many lines as it needs."""
-    if len(f"{begin}{names!r}") < 100:
-        return [f"{begin}{names!r},"]
-    half = len(names) // 2
-    return [f"{begin}[", *(f"        {', '.join(map(repr, part))}," for part in (names[:half], names[half:])), "    ],"]
+def _wrapped(begin: str, value: Any) -> list[str]:
+    """An argument, over as many lines as a list of names needs."""
+    if not isinstance(value, tuple) or len(f"{begin}{list(value)!r}") < 100:
+        return [f"{begin}{list(value) if isinstance(value, tuple) else value!r},"]
+    half = len(value) // 2
+    return [f"{begin}[", *(f"        {', '.join(map(repr, part))}," for part in (value[:half], value[half:])), "    ],"]
 
 
 def _reads_as_json(text: str) -> bool:

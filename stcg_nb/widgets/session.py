@@ -20,6 +20,7 @@ import xarray as xr
 from stcg_nb import explain, load_model
 from stcg_nb.attention.heads import head_alignment
 from stcg_nb.attention.knockout import Cut, cut, cut_edges
+from stcg_nb.case import Case
 from stcg_nb.graph.stcg import STCG
 from stcg_nb.inputs.open_image import open_image, suggestions, unperturbed
 from stcg_nb.inputs.regions import Regions, box_regions, make_regions
@@ -29,13 +30,12 @@ from stcg_nb.progress import progress
 from stcg_nb.settings import Settings
 from stcg_nb.viz.graph_svg import Drawing
 from stcg_nb.widgets.code import box_names
-from stcg_nb.widgets.state import State
+from stcg_nb.widgets.state import LOADED, State
 from stcg_nb.widgets.worker import Job, Worker
 
 KEPT = 12  # explanations
 PARTS = {"regions", "boxes"}
-MODEL = ("model", "device", "dtype", "quantisation", "revision")
-WHOLE = {*MODEL, "image", "question", *PARTS}  # another of these is another graph
+WHOLE = {*LOADED, "image", "question", *PARTS}  # another of these is another graph
 Told = Callable[[Job, str, Any], None]
 Written = tuple[int, ...]
 
@@ -53,7 +53,7 @@ class Explanation:
         """For lists."""
         s = self.state
         drawn = f", {len(s.boxes)} drawn regions" if s.boxes else ""
-        return f"{_short(self.stcg.question, 48)} → {_short(self.stcg.answer, 24)} ({s.image}, {s.model}, {s.estimator}{drawn})"
+        return f"{_short(self.stcg.question, 48)} → {_short(self.stcg.answer, 24)} ({s.image}, {s.model}, {s.masks} masks{drawn})"
 
     @cached_property
     def drawing(self) -> Drawing:
@@ -97,7 +97,7 @@ class Session:
         Raises:
             InputError: For a value that cannot be.
         """
-        new = State.from_parameters({**json.loads(self.state.to_json()), **changes})
+        new = State.from_parameters({**dict(self.state), **changes})
         moved = {name for name in WHOLE if getattr(new, name) != getattr(self.state, name)}
         if moved:  # what was chosen in a graph belongs to that graph
             new = new.but(
@@ -164,12 +164,10 @@ class Session:
         state = self.state
 
         def work() -> Asked:
-            model, picture = self._loaded(state), self.picture(state)
-            prompt = model.prompt(state.question)
-            answer = model.answer([picture], prompt)[0]
-            return Asked(answer, model.trace([picture], prompt, answer).p[0])
+            case = self.case(state)
+            return Asked(case.answer, case.trace().p[0])
 
-        key = _key({k: state.explained()[k] for k in (*MODEL, "image", "question")})
+        key = _key({k: state.explained()[k] for k in (*LOADED, "image", "question")})
         return self._once("ask", key, work, told, wait)
 
     def explain(self, told: Told, *, state: State | None = None, wait: bool | None = None) -> Job:
@@ -180,11 +178,8 @@ class Session:
         def work() -> Explanation:
             if key not in self.explanations:
                 model, picture = self._loaded(state), self.picture(state)
-                stcg = explain(
-                    picture, state.question, model, estimator=state.estimator, regions=regions_of(state, picture),
-                    perturbations=state.perturbations, strength=state.strength, seed=state.seed, masks=state.masks,
-                    absent=state.absent,
-                )  # fmt: skip
+                options = {**state.options(), "regions": regions_of(state, picture)}
+                stcg = explain(picture, state.question, model, **options)
                 _keep(self.explanations, key, Explanation(state, stcg, then), KEPT)
             return self.explanations[key]
 
@@ -196,11 +191,7 @@ class Session:
 
         def work() -> list[Sensitivity]:
             found = []
-            picture = self.picture(state)
-            for one in sensitivities(
-                picture, state.question, self._loaded(state), perturbations=state.perturbations, strength=state.strength,
-                seed=state.seed, regions=regions_of(state, picture),
-            ):  # fmt: skip
+            for one in sensitivities(self.case(state), state.perturbations, state.strength, state.seed):
                 found.append(one)
                 each(one)
             return found
@@ -212,9 +203,8 @@ class Session:
         state = self.state
 
         def work() -> Cut:
-            model, picture = self._loaded(state), self.picture(state)
-            edges = cut_edges(state.cuts, model)
-            return cut(model, picture, state.question, edges, regions=regions_of(state, picture))
+            case = self.case(state)
+            return cut(case, cut_edges(state.cuts, case.model))
 
         key = _key({**state.linked(), "cuts": state.cuts})
         return self._once("cut", key, work, told, wait)
@@ -224,13 +214,17 @@ class Session:
         state = self.state
 
         def work() -> xr.Dataset:
-            model, picture = self._loaded(state), self.picture(state)
-            return head_alignment(picture, state.question, model, str(state.site), regions=regions_of(state, picture))
+            return head_alignment(self.case(state), str(state.site))
 
         key = _key({**state.linked(), "site": state.site})
         return self._once("heads", key, work, told, wait)
 
     # How
+
+    def case(self, state: State) -> Case:
+        """The chosen picture, question, model and regions as everything measures them; the model is loaded if it is not."""
+        picture = self.picture(state)
+        return Case.read(picture, state.question, self._loaded(state), regions=regions_of(state, picture))
 
     def _loaded(self, state: State) -> Model:
         key = self._model_key(state)
@@ -244,7 +238,7 @@ class Session:
         return self._models[key]
 
     def _model_key(self, state: State) -> str:
-        return _key({name: getattr(state, name) for name in MODEL})
+        return _key({name: getattr(state, name) for name in LOADED})
 
     def _then(self, event: str, told: Told) -> Told:
         """Tell everybody once it is done."""

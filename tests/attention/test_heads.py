@@ -8,6 +8,7 @@ from small_blip2 import save_small
 
 from stcg_nb import explain, load_model
 from stcg_nb.attention.heads import head_alignment, of_head, sites_of
+from stcg_nb.case import Case
 from stcg_nb.errors import InputError
 from stcg_nb.scenes.pictures import make_scene
 
@@ -32,7 +33,7 @@ def stcg(model, image):
 
 @pytest.mark.parametrize("site", ["qformer_cross", "encoder", "cross"])
 def test_the_mean_over_layers_and_heads_is_the_alignment(model, image, stcg, site):
-    links = head_alignment(image, QUESTION, model, site, regions="grid:2x3")
+    links = head_alignment(Case.read(image, QUESTION, model, regions="grid:2x3"), site)
     assert links.sizes["head"] == 2
     for name in LINKS:
         assert (links[name].values >= 0).all()
@@ -42,7 +43,7 @@ def test_the_mean_over_layers_and_heads_is_the_alignment(model, image, stcg, sit
 
 
 def test_heads_differ_and_can_be_looked_at_alone(model, image, stcg):
-    links = head_alignment(image, QUESTION, model, "cross", regions="grid:2x3")
+    links = head_alignment(Case.read(image, QUESTION, model, regions="grid:2x3"), "cross")
     one, two = (of_head(stcg, links, 0, h) for h in (0, 1))
     assert not np.allclose(one.data["step_region"], two.data["step_region"])
     np.testing.assert_array_equal(one.data["region_effect"], stcg.data["region_effect"])
@@ -52,8 +53,8 @@ def test_heads_differ_and_can_be_looked_at_alone(model, image, stcg):
 def test_what_does_not_exist_is_refused(model, image, stcg):
     assert sites_of(model) == ("qformer_cross", "encoder", "cross")
     with pytest.raises(InputError, match="qformer_cross"):
-        head_alignment(image, QUESTION, model, "decoder")
-    links = head_alignment(image, QUESTION, model, "cross", regions="grid:2x3")
+        head_alignment(Case.read(image, QUESTION, model), "decoder")
+    links = head_alignment(Case.read(image, QUESTION, model, regions="grid:2x3"), "cross")
     with pytest.raises(InputError, match="no head 2"):
         of_head(stcg, links, 0, 2)
     with pytest.raises(InputError, match="no layer 9"):

@@ -12,6 +12,7 @@ from transformers import Blip2ForConditionalGeneration, Blip2Processor
 
 from stcg_nb.attention import knockout as cutting
 from stcg_nb.attention.knockout import KINDS, cut, cut_effects
+from stcg_nb.case import Case
 from stcg_nb.errors import InputError
 from stcg_nb.inputs.regions import Regions
 from stcg_nb.models import SITES, engine, families, load_model
@@ -135,7 +136,7 @@ def test_the_question_has_a_word_of_several_tokens(model, plain):
 @pytest.mark.parametrize("kind", KINDS)
 def test_effects_are_those_of_one_plain_forward_an_edge(model, plain, images, answer, regions, kind, monkeypatch):
     monkeypatch.setattr(cutting, "CHUNK", 7)
-    got = cut_effects(model, images[0], QUESTION, kind, answer=answer, regions=regions)
+    got = cut_effects(Case.read(images[0], QUESTION, model, regions=regions, answer=answer), kind)
     first, second = kind.split("_")
     assert got.dims == ("step", "from_step" if first == "step" else first, second)
     assert got.attrs["units"] == "nats" and got.token.values.tolist() == ["a", "red", "car"]
@@ -179,7 +180,7 @@ def test_cutting_nothing_changes_nothing(model, images, answer, regions):
     whole, same = (model.trace(images, prompt, answer, cuts=cuts) for cuts in (None, nothing))
     np.testing.assert_allclose(same.v, whole.v, atol=1e-5)
     assert model.answer(images, prompt, cuts=nothing) == model.answer(images, prompt)
-    without = cut(model, images[0], QUESTION, [], regions=regions)
+    without = cut(Case.read(images[0], QUESTION, model, regions=regions), [])
     assert without.new_answer == without.answer == model.answer(images[:1], prompt)[0] and not without.flipped
     np.testing.assert_allclose(without.effect, 0, atol=1e-5)  # other batches round otherwise
 
@@ -188,7 +189,7 @@ def test_cutting_every_region_of_a_query_is_cutting_every_patch_of_it(model, ima
     edges = [("query:2", f"region:{r}") for r in range(4)]
     every = np.zeros((1, QUERIES, PATCHES), dtype=bool)
     every[0, 2] = True
-    together = cut(model, images[0], QUESTION, edges, answer=answer, regions=regions)
+    together = cut(Case.read(images[0], QUESTION, model, regions=regions, answer=answer), edges)
     union = model.trace(images[:1], model.prompt(QUESTION), answer, cuts={"query_patch": every})
     np.testing.assert_allclose(together.v_after, union.v[0], atol=1e-5)
     np.testing.assert_allclose(together.p_after, union.p[0], atol=1e-5)
@@ -208,7 +209,7 @@ def test_without_any_edge_to_a_patch_it_is_absent(model, images, answer):
 
 def test_a_step_never_loses_by_what_later_ones_cannot_see(model, images, answer):
     for kind in ("step_word", "step_query"):
-        effects = np.abs(cut_effects(model, images[0], QUESTION, kind, answer=answer).values).max(-1)
+        effects = np.abs(cut_effects(Case.read(images[0], QUESTION, model, answer=answer), kind).values).max(-1)
         assert effects[np.triu_indices(STEPS, 1)].max() < 1e-5
         assert effects[np.tril_indices(STEPS)].min() > 1e-3
 
@@ -259,9 +260,9 @@ def test_the_vision_model_runs_once(folder, images, answer, regions, monkeypatch
     runs = []
     fresh.network.vision_model.register_forward_hook(lambda _, __, out: runs.append(len(out.last_hidden_state)))
     for kind in KINDS:
-        cut_effects(fresh, images[0], QUESTION, kind, answer=answer, regions=regions)
+        cut_effects(Case.read(images[0], QUESTION, fresh, regions=regions, answer=answer), kind)
     flipping = [(f"query:{q}", f"region:{r}") for q in range(QUERIES) for r in range(4)]
-    cut(fresh, images[0], QUESTION, flipping, answer=answer, regions=regions)
+    cut(Case.read(images[0], QUESTION, fresh, regions=regions, answer=answer), flipping)
     assert runs == [1]
 
 
@@ -279,7 +280,7 @@ def test_a_flipped_answer_is_what_plain_greedy_decoding_says(model, plain, image
                 removed += plain.removed(kind, i, j)
                 ends = (f"{first}:{i}", f"{second}:{j}")
                 edges.append(ends if rng.random() < 0.5 else ends[::-1])
-        without = cut(model, images[0], QUESTION, edges, regions=regions)
+        without = cut(Case.read(images[0], QUESTION, model, regions=regions), edges)
         np.testing.assert_allclose(without.v_after, plain.value(images[0], own, removed), atol=1e-4)
         assert without.answer == own
         said = plain.greedy(images[0], removed, 5)
@@ -350,14 +351,14 @@ def test_cuts_at_any_number_of_steps_apply_when_their_token_is_chosen(model, pla
 )
 def test_pairs_that_no_edge_joins(model, images, answer, regions, edge):
     with pytest.raises(InputError, match=r"is no edge; valid are pairs of word_query, .* word:0 to word:3, query:0 to"):
-        cut(model, images[0], QUESTION, [("step:0", "word:0"), edge], answer=answer, regions=regions)
+        cut(Case.read(images[0], QUESTION, model, regions=regions, answer=answer), [("step:0", "word:0"), edge])
 
 
 def test_kinds_that_do_not_exist_and_regions_of_another_image(images, regions):
     with pytest.raises(InputError, match="'word_region' is no kind of edge; valid are word_query, query_region"):
-        cut_effects("mock", images[0], QUESTION, "word_region")
+        cut_effects(Case.read(images[0], QUESTION, "mock"), "word_region")
     with pytest.raises(InputError, match="pixels"):
-        cut_effects("mock", images[0][:30], QUESTION, "query_region", regions=regions)
+        cut_effects(Case.read(images[0][:30], QUESTION, "mock", regions=regions), "query_region")
 
 
 def test_a_mock_loses_what_would_pass_the_cut_edges(images, regions):
@@ -370,17 +371,17 @@ def test_a_mock_loses_what_would_pass_the_cut_edges(images, regions):
     by_mask = mock.trace(images[:1], prompt, answer, keep_patches=~gone[None])
     np.testing.assert_allclose(by_cut.v, by_mask.v)
     for kind, mask in (("step_word", "keep_words"), ("step_query", "keep_patches")):
-        effects = cut_effects(mock, images[0], QUESTION, kind)
+        effects = cut_effects(Case.read(images[0], QUESTION, mock), kind)
         own = np.einsum("ttj->tj", effects.values)
         np.testing.assert_allclose(effects.values.sum(1), own, atol=1e-12)
         absent = np.zeros((1, len(prompt.words) if mask == "keep_words" else 256), dtype=bool)
         lost = whole - mock.trace(images[:1], prompt, answer, **{mask: absent}).v[0]
         np.testing.assert_allclose(own.sum(-1), lost, atol=1e-12)
         assert np.abs(lost).max() > 1e-2
-    read = cut_effects(mock, images[0], QUESTION, "word_query").sum("query")
+    read = cut_effects(Case.read(images[0], QUESTION, mock), "word_query").sum("query")
     absent = np.eye(len(prompt.words), dtype=bool)
     np.testing.assert_allclose(read.T, whole - mock.trace(images[:1], prompt, answer, keep_words=~absent).v, atol=1e-12)
-    seen = cut_effects(mock, images[0], QUESTION, "query_region", regions=regions)
+    seen = cut_effects(Case.read(images[0], QUESTION, mock, regions=regions), "query_region")
     assert seen.sizes["region"] == 4 and np.abs(seen.values).max() > 1e-2
     assert not seen.sel(region="dot").values.any()
 
@@ -390,9 +391,9 @@ def test_a_mocks_answer_and_attention_follow_the_cut(images):
     prompt = mock.prompt(QUESTION)
     flips = []
     for image in images:
-        effects = cut_effects(mock, image, QUESTION, "step_word")
+        effects = cut_effects(Case.read(image, QUESTION, mock), "step_word")
         step, word = np.unravel_index(np.einsum("ttj->tj", effects.values).argmax(), (3, WORDS))
-        without = cut(mock, image, QUESTION, [(f"step:{step}", f"word:{word}")])
+        without = cut(Case.read(image, QUESTION, mock), [(f"step:{step}", f"word:{word}")])
         changed = [a != b for a, b in zip(without.answer.tokens, without.new_answer.tokens, strict=True)]
         assert without.flipped == any(changed) == (without.v_after[step] < 0)
         assert all(c == (v < 0) for c, v in zip(changed, without.v_after, strict=True))

@@ -53,13 +53,13 @@ def explain_command(*more: str, image: str = IMAGE, question: str = QUESTION, ou
 
 def test_explain_writes_the_four_files(tmp_path, capsys):
     out = tmp_path / "new" / "results"
-    assert main(explain_command("--estimator", "attention", "--regions", "grid:3x3", "--seed", "4", out=out)) == 0
+    assert main(explain_command("--masks", "0", "--regions", "grid:3x3", "--seed", "4", out=out)) == 0
     said = capsys.readouterr()
     assert said.err == ""
     assert sorted(p.name for p in out.iterdir()) == FILES
     assert all(str(out / name) in said.out for name in FILES)
     assert "SYNTHETIC" in said.out
-    expected = explain(IMAGE, QUESTION, "mock", estimator="attention", regions="grid:3x3", seed=4)
+    expected = explain(IMAGE, QUESTION, "mock", masks=0, regions="grid:3x3", seed=4)
     assert STCG.load(out / "stcg.npz") == expected
     content = json.loads((out / "stcg.json").read_text(encoding="utf-8"))
     assert (content["answer"], content["seed"], len(content["regions"])) == (expected.answer, 4, 9)

@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stcg_nb.errors import InputError
-from stcg_nb.inputs import perturbations as module
 from stcg_nb.inputs.perturbations import (
     DEFAULT,
     PERTURBATIONS,
@@ -29,10 +28,12 @@ STRENGTHS = (0.1, 0.3, 0.5, 0.7, 0.9, 1.0)
 @pytest.fixture
 def registry(monkeypatch):
     """Registrations of this test only."""
-    kept = dict(module._registered)
+    kept = dict(PERTURBATIONS)
     yield
-    module._registered.clear()
-    module._registered.update(kept)
+    for name in set(PERTURBATIONS) - set(kept):
+        PERTURBATIONS.remove(name)
+    for name, perturbation in kept.items():
+        PERTURBATIONS.add(name, perturbation)
 
 
 def changed(a: np.ndarray, b: np.ndarray) -> np.ndarray:

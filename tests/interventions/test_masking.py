@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from small_blip2 import save_small
 
+from stcg_nb.case import Case
 from stcg_nb.errors import InputError
 from stcg_nb.inputs.fills import FILLS, fill_region
 from stcg_nb.inputs.regions import make_regions
-from stcg_nb.interventions.masking import ABSENCES, CHUNK, Game
+from stcg_nb.interventions.masking import CHUNK, Game, removals
 from stcg_nb.models import load_model
 from stcg_nb.scenes.pictures import make_scene
 
@@ -21,9 +22,11 @@ def small(tmp_path_factory):
     return load_model(str(save_small(tmp_path_factory.mktemp("small"))))
 
 
-def game(model, absent="median"):
+def game(model, removal="median"):
     prompt = model.prompt("what is left of the car?")
-    return Game(model, SCENE.image, prompt, model.target("a red car"), make_regions(SCENE.image, "slic:8"), absent)
+    return Game(
+        Case(model, SCENE.image, prompt, model.target("a red car"), make_regions(SCENE.image, "slic:8")), removal
+    )
 
 
 def masks(n, players, seed=0):
@@ -35,28 +38,28 @@ def test_a_filled_region_is_a_filled_picture(small, fill):
     asked = game(small, fill)
     tried = masks(6, asked.n_players)
     for mask, value in zip(tried, asked(tried), strict=True):
-        picture = fill_region(SCENE.image, asked.regions, np.flatnonzero(~mask[asked.n_words :]), fill)
-        alone = small.trace([picture], asked.prompt, asked.answer, keep_words=mask[None, : asked.n_words])
+        picture = fill_region(SCENE.image, asked.case.regions, np.flatnonzero(~mask[asked.n_words :]), fill)
+        alone = small.trace([picture], asked.case.prompt, asked.case.answer, keep_words=mask[None, : asked.n_words])
         np.testing.assert_allclose(value, alone.v[0], atol=1e-4)
 
 
 def test_a_cut_region_is_unseen_by_the_query_tokens(small):
     asked = game(small, "cut")
-    owner = asked.regions.patch_weights(*small.grid).argmax(0)
+    owner = asked.case.regions.patch_weights(*small.grid).argmax(0)
     tried = masks(6, asked.n_players)
     for mask, value in zip(tried, asked(tried), strict=True):
         keep = mask[asked.n_words :][owner]
         alone = small.trace(
-            [SCENE.image], asked.prompt, asked.answer,
+            [SCENE.image], asked.case.prompt, asked.case.answer,
             keep_words=mask[None, : asked.n_words], keep_patches=keep[None],
         )  # fmt: skip
         np.testing.assert_allclose(value, alone.v[0], atol=1e-4)
 
 
-@pytest.mark.parametrize("absent", ABSENCES)
-def test_with_all_present_it_is_the_answers_own_value(small, absent):
-    asked = game(small, absent)
-    own = small.trace([SCENE.image], asked.prompt, asked.answer).v
+@pytest.mark.parametrize("removal", removals())
+def test_with_all_present_it_is_the_answers_own_value(small, removal):
+    asked = game(small, removal)
+    own = small.trace([SCENE.image], asked.case.prompt, asked.case.answer).v
     np.testing.assert_allclose(asked(np.ones((1, asked.n_players), bool)), own, atol=1e-4)
 
 

@@ -7,6 +7,7 @@ import pytest
 from small_blip2 import save_small
 
 from stcg_nb import explain, load_model
+from stcg_nb.case import Case
 from stcg_nb.errors import InputError
 from stcg_nb.interventions.perturbation_effects import sensitivities
 from stcg_nb.scenes.pictures import make_scene
@@ -20,8 +21,9 @@ def model(request, tmp_path_factory):
 def test_the_numbers_are_those_of_explain(model):
     image, names = make_scene(5).image, ("color_shift", "gaussian_noise", "center_mask")
     options = {"perturbations": names, "strength": 0.8, "seed": 3, "regions": "grid:2x3"}
-    data = explain(image, "what is this?", model, estimator="attention", **options).data
-    found = list(sensitivities(image, "what is this?", model, **options))
+    data = explain(image, "what is this?", model, masks=0, **options).data
+    case = Case.read(image, "what is this?", model, regions=options.pop("regions"))
+    found = list(sensitivities(case, **options))
     assert [one.perturbed.name for one in found] == list(names)
     for name in ("delta_w", "delta_w_js", "delta_p", "flipped"):
         np.testing.assert_allclose([getattr(one, name) for one in found], data[name].values, atol=1e-5)
@@ -31,10 +33,10 @@ def test_the_numbers_are_those_of_explain(model):
 
 
 def test_each_comes_as_soon_as_it_is_known():
-    found = sensitivities(make_scene(5).image, "what is this?", "mock")
+    found = sensitivities(Case.read(make_scene(5).image, "what is this?", "mock"))
     assert next(found).perturbed.name == "center_mask"
 
 
 def test_an_unknown_perturbation_is_refused_before_any_work():
     with pytest.raises(InputError, match="no perturbation"):
-        next(sensitivities(make_scene(5).image, "what is this?", "mock", perturbations=["center_mask", "x"]))
+        next(sensitivities(Case.read(make_scene(5).image, "what is this?", "mock"), perturbations=["center_mask", "x"]))

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from stcg_nb.case import Case
 from stcg_nb.errors import InputError
 from stcg_nb.explanation import explain
 from stcg_nb.inputs.regions import make_regions
@@ -27,7 +28,7 @@ def mock():
 
 @pytest.fixture(scope="module")
 def stcg(mock):
-    return explain(SCENE.image, QUESTION, mock, estimator="causal", regions="grid:2x2", masks=MASKS)
+    return explain(SCENE.image, QUESTION, mock, regions="grid:2x2", masks=MASKS)
 
 
 def maps(mock, text, layers=3):
@@ -74,11 +75,13 @@ def test_the_four_verdicts():
 
 def test_the_causal_estimator_holds_the_causal_graph(mock, stcg):
     prompt = mock.prompt(QUESTION)
-    game = Game(mock, SCENE.image, prompt, mock.answer([SCENE.image], prompt)[0], make_regions(SCENE.image, "grid:2x2"))
+    game = Game(
+        Case(mock, SCENE.image, prompt, mock.answer([SCENE.image], prompt)[0], make_regions(SCENE.image, "grid:2x2"))
+    )
     causes = find_causes(game, MASKS, 0)
     data, words = stcg.data, len(stcg.words)
     assert data.sizes["link"] == causes.in_graph.sum()
-    assert data.attrs["estimator"] == "causal" and data.attrs["masks"] == MASKS
+    assert data.attrs["estimator"] == "attention" and data.attrs["masks"] == MASKS
     both = np.concatenate([data["word_coefficient"].values, data["region_coefficient"].values], 1)
     np.testing.assert_allclose(both, causes.node_coefficient)
     np.testing.assert_allclose(data["word_high"] - data["word_low"], 2 * (causes.node_high - causes.node)[:, :words])
@@ -89,7 +92,7 @@ def test_the_causal_estimator_holds_the_causal_graph(mock, stcg):
 
 
 def test_effects_are_exact_and_within_their_interval(mock, stcg):
-    by_gradient = explain(SCENE.image, QUESTION, mock, estimator="gradient", regions="grid:2x2").data
+    by_gradient = explain(SCENE.image, QUESTION, mock, estimator="gradient", masks=0, regions="grid:2x2").data
     data = stcg.data
     for kind in ("word", "region"):
         np.testing.assert_allclose(data[f"{kind}_effect"], by_gradient[f"{kind}_effect"], atol=1e-5)
@@ -105,7 +108,7 @@ def test_steps_align_with_what_surely_supports_them(stcg):
 
 
 def test_another_estimator_has_no_links_and_exact_intervals(mock):
-    data = explain(SCENE.image, QUESTION, mock, estimator="gradient", regions="grid:2x2").data
+    data = explain(SCENE.image, QUESTION, mock, estimator="gradient", masks=0, regions="grid:2x2").data
     assert data.sizes["link"] == 0 and data.attrs["masks"] == 0
     np.testing.assert_array_equal(data["word_low"], data["word_effect"])
     assert not data["region_coefficient"].any()
@@ -115,6 +118,6 @@ def test_what_cannot_be(mock):
     with pytest.raises(InputError, match="attention, rollout, gradient, causal"):
         explain(SCENE.image, QUESTION, mock, estimator="magic")
     with pytest.raises(InputError, match="at least 24"):
-        explain(SCENE.image, QUESTION, mock, estimator="causal", masks=5)
+        explain(SCENE.image, QUESTION, mock, masks=5)
     with pytest.raises(InputError, match="cut"):
-        explain(SCENE.image, QUESTION, mock, absent="black")
+        explain(SCENE.image, QUESTION, mock, removal="black")

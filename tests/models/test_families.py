@@ -16,6 +16,7 @@ from small_families import PATCH, QUERIES, SIDE, byte_tokenizer, save_family
 
 from stcg_nb.attention.alignment import ESTIMATORS, align
 from stcg_nb.attention.knockout import cut_effects, kinds
+from stcg_nb.case import Case
 from stcg_nb.errors import InputError
 from stcg_nb.explanation import explain
 from stcg_nb.inputs.regions import make_regions
@@ -299,7 +300,7 @@ def test_explain_end_to_end(case, images, estimator):
     model, _ = case
     graph = explain(
         images[0], QUESTION, model, estimator=estimator, regions="grid:2x2", perturbations=("center_mask",), masks=48,
-        absent="cut" if estimator == "gradient" else "median",
+        removal="cut" if estimator == "gradient" else "median",
     )  # fmt: skip
     assert graph.words == WORDS
     data = graph.data
@@ -321,7 +322,7 @@ def test_every_kind_of_edge_between_words_regions_and_steps(case, images):
     for kind in kinds(model):
         if "query" in kind:
             continue  # as in tests/attention/test_knockout.py
-        effect = cut_effects(model, images[0], QUESTION, kind, answer=answer, regions=parts)
+        effect = cut_effects(Case.read(images[0], QUESTION, model, regions=parts, answer=answer), kind)
         second = kind.split("_")[1]
         size = 4 if second in ("word", "region") else 0
         assert effect.shape[2] == size
@@ -459,7 +460,7 @@ def test_what_lies_outside_the_patches_has_no_part_in_an_answer(case):
     model, plain = case
     picture = np.random.default_rng(3).integers(0, 256, (SIDE, 3 * SIDE, 3), dtype=np.uint8)
     picture[:, SIDE - 2 : SIDE + 2] = picture[:, 2 * SIDE - 2 : 2 * SIDE + 2] = 0
-    graph = explain(picture, QUESTION, model, estimator="attention", regions="grid:1x3", perturbations=())
+    graph = explain(picture, QUESTION, model, masks=0, regions="grid:1x3", perturbations=())
     links = graph.data["step_region"].values
     assert (links[:, 1] > 0).all()
     if plain.llava:

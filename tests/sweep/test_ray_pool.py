@@ -16,13 +16,14 @@ import stcg_nb.sweep as module
 from stcg_nb.errors import InputError
 from stcg_nb.models import Model
 from stcg_nb.sweep.folder import BATCH, Done, SweepFolder
-from stcg_nb.sweep.run import How, SweepError, prepared, sweep
+from stcg_nb.sweep.options import SweepOptions
+from stcg_nb.sweep.run import SweepError, prepared, sweep
 
 ray = pytest.importorskip("ray", reason="Ray is not installed (the extra 'ray')")
 from stcg_nb.sweep.ray_pool import OnRay  # noqa: E402
 
 N = 5 * BATCH - 3
-FAST = How(regions="grid:2x2", perturbations=(), estimator="attention")
+FAST = SweepOptions(regions="grid:2x2", perturbations=(), masks=0)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -116,7 +117,7 @@ def test_no_model_lies_beside_those_of_the_workers(table: Path, tmp_path: Path, 
     """A small GPU has room for one."""
     loaded: list[weakref.ref] = []
 
-    def noted(model: str | None, how: How) -> Model:
+    def noted(model: str | None, how: SweepOptions) -> Model:
         vlm = prepared(model, how)
         loaded.append(weakref.ref(vlm))
         return vlm

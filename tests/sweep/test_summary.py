@@ -11,7 +11,8 @@ from PIL import Image
 
 from stcg_nb import STCG
 from stcg_nb.sweep import summary as summary
-from stcg_nb.sweep.run import How, sweep
+from stcg_nb.sweep.options import SweepOptions
+from stcg_nb.sweep.run import sweep
 
 NAMES = ("color_shift", "gaussian_noise")
 
@@ -28,7 +29,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             f"{i}.png,how many cars?,a mock reply,<b>&count",
         ]
     (root / "t.csv").write_text("\n".join([*lines, "gone.png,what?,x,color"]))
-    how = How(regions="grid:2x2", perturbations=NAMES, estimator="attention")
+    how = SweepOptions(regions="grid:2x2", perturbations=NAMES, masks=0)
     sweep(root / "t.csv", root / "sweep", "mock", how, report=lambda _: None)
     return root / "sweep"
 

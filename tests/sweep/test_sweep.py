@@ -29,12 +29,13 @@ from stcg_nb.datasets import Record
 from stcg_nb.errors import InputError
 from stcg_nb.models.mock import Mock
 from stcg_nb.sweep.folder import BATCH, Done, SweepFolder, read_manifest, read_rows, write_whole
+from stcg_nb.sweep.options import PROMPTS, SweepOptions
 from stcg_nb.sweep.rows import VERDICTS, schema
-from stcg_nb.sweep.run import PROMPTS, How, Local, SweepError, prepared, sweep
+from stcg_nb.sweep.run import Local, SweepError, prepared, sweep
 
 N = 19  # three batches, the last one not full
-FAST = How(regions="grid:2x2", perturbations=("color_shift",), estimator="attention")
-FLAGS = ["--model", "mock", "--regions", "grid:2x2", "--perturbations", "color_shift", "--estimator", "attention"]
+FAST = SweepOptions(regions="grid:2x2", perturbations=("color_shift",), masks=0)
+FLAGS = ["--model", "mock", "--regions", "grid:2x2", "--perturbations", "color_shift", "--masks", "0"]
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +115,7 @@ def test_one_row_a_question_and_one_artefact_an_explanation(whole: Path, table: 
 def test_the_causal_estimator_has_verdicts_and_no_answers_no_accuracy(table: Path, tmp_path: Path):
     path = table.parent / "two.csv"
     path.write_text("image,question\n0.png,what is this?\n0.png,and this?\n")
-    how = How(regions="grid:2x2", perturbations=(), estimator="causal", masks=64)
+    how = SweepOptions(regions="grid:2x2", perturbations=(), masks=64)
     sweep(path, tmp_path / "out", "mock", how)
     for row in read_rows(tmp_path / "out").to_pylist():
         assert row["accuracy"] is None
@@ -132,8 +133,13 @@ def test_the_manifest_says_what_was_asked_of_whom_and_how(whole: Path):
 
 
 def test_prompts_are_those_of_blip2s_evaluation_and_the_plain_one():
-    assert prepared("tiny", How("short")).prompt("what is this?").text == "Question: what is this? Short answer:"
-    assert prepared("tiny", How("plain")).prompt("what is this?").text == "Question: what is this? Answer:"
+    assert (
+        prepared("tiny", SweepOptions(prompt="short")).prompt("what is this?").text
+        == "Question: what is this? Short answer:"
+    )
+    assert (
+        prepared("tiny", SweepOptions(prompt="plain")).prompt("what is this?").text == "Question: what is this? Answer:"
+    )
     assert set(PROMPTS) == {"short", "plain"}
 
 
@@ -192,7 +198,7 @@ def test_a_real_model_gives_the_same_bytes_after_a_stop(tmp_path: Path, monkeypa
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)).save(tmp_path / "a.png")
     path = tmp_path / "t.csv"
     path.write_text("image,question\na.png,what is this?\na.png,what color is it?\n")
-    how = How(regions="grid:2x2", perturbations=("gaussian_noise",), estimator="attention")
+    how = SweepOptions(regions="grid:2x2", perturbations=("gaussian_noise",), masks=0)
     sweep(path, tmp_path / "whole", "tiny", how)
     with monkeypatch.context() as patch:
         counting(patch, 1)
@@ -243,7 +249,7 @@ def test_a_picture_that_is_there_at_last_is_explained(table: Path, tmp_path: Pat
 
 
 OTHER = {
-    "estimator": ({"how": replace(FAST, estimator="rollout")}, "estimator 'attention', not 'rollout'"),
+    "estimator": ({"how": replace(FAST, estimator="rollout", masks=0)}, "estimator 'attention', not 'rollout'"),
     "masks": ({"how": replace(FAST, masks=64)}, "masks 256, not 64"),
     "model": ({"model": "tiny"}, "model 'mock', not 'tiny'"),
 }
@@ -290,7 +296,7 @@ def test_a_folder_with_other_things_or_in_use_is_refused(whole: Path, table: Pat
 )  # fmt: skip
 def test_settings_are_checked_before_anything_is_asked(given: dict, reason: str):
     with pytest.raises(InputError, match=reason):
-        How(**given)
+        SweepOptions(**given)
 
 
 # Damage
@@ -342,7 +348,7 @@ def test_a_flipped_bit_in_a_part_is_found_or_changes_nothing(whole: Path, tmp_pa
 
 
 def test_a_part_of_another_sweep_and_a_damaged_manifest(whole: Path, table: Path, tmp_path: Path):
-    how = replace(FAST, estimator="rollout")
+    how = replace(FAST, estimator="rollout", masks=0)
     said: list[str] = []
     sweep(table, tmp_path, "mock", how, report=lambda _: None)
     (tmp_path / "parts/000000.parquet").write_bytes((whole / "parts/000000.parquet").read_bytes())

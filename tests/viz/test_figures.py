@@ -204,7 +204,7 @@ def test_links_differ_by_sign_in_colour_and_dash(stcg):
 
 
 def test_verdicts_decide_the_dash_and_unsure_links_are_left_out():
-    stcg = STCG(sample_dataset(estimator="causal"))
+    stcg = STCG(sample_dataset())
     edges = [e for e in stcg.edges() if e.kind == "counterfactual"]
     sure = [e for e in edges if e.low > 0 or e.high < 0]
     unsure = len(edges) - len(sure)
@@ -222,7 +222,7 @@ def test_verdicts_decide_the_dash_and_unsure_links_are_left_out():
 
 
 def test_interactions_are_drawn_between_players():
-    stcg = STCG(sample_dataset(estimator="causal"))
+    stcg = STCG(sample_dataset())
     figure = graph_figure(stcg, links="interaction")
     assert [text.split(":")[0] for text in links(figure)] == ["word"] * 3 + ["region"]
     assert sum(text.count(" → ") == 2 for text in links(figure)) == 1

@@ -21,7 +21,7 @@ HOSTILE = "<script>alert(1)</script> & \" ' \x00 \ud7ff ]]> car?"
 
 @pytest.fixture(scope="module")
 def stcg():
-    return STCG(sample_dataset(estimator="causal"))
+    return STCG(sample_dataset())
 
 
 def tree(svg: str) -> ET.Element:
@@ -158,7 +158,7 @@ def test_boxes_lie_where_they_were_drawn(stcg):
 
 
 def test_changes_between_two_graphs_are_drawn(stcg):
-    other = STCG(sample_dataset(estimator="causal", seed=1))
+    other = STCG(sample_dataset(seed=1))
     moved = STCG(other.data.assign(region_labels=stcg.data["region_labels"], image=stcg.data["image"]))
     found = difference(stcg, moved)
     svg = Drawing(stcg).changes(found, top=9)

@@ -215,12 +215,12 @@ def test_the_recipe_is_the_call_that_made_it(estimator):
     assert called.pop("perturbations") == made["perturbation"].values.tolist()
     assert called.pop("masks", 0) == made.attrs["masks"]
     assert called == {
-        "estimator": estimator, "regions": "grid:4x6", "absent": made.attrs["absent"], "strength": 0.5, "seed": 5,
+        "estimator": estimator, "regions": "grid:4x6", "removal": made.attrs["removal"], "strength": 0.5, "seed": 5,
     }  # fmt: skip
 
 
 def test_the_page_of_a_causal_graph_does_not_call_its_links_attention():
-    by_cause, by_attention = (page.html(STCG(sample_dataset(estimator=e))) for e in ("causal", "gradient"))
+    by_cause, by_attention = (page.html(STCG(sample_dataset(causal=c))) for c in (True, False))
     assert "Where attention links" in by_attention and "no proof of anything" in by_attention
     assert "Where attention links" not in by_cause and "no proof of anything" not in by_cause
     assert "was learnt from 256 masks" in by_cause

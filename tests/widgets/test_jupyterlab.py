@@ -16,7 +16,7 @@ from PIL import Image
 from stcg_nb.inputs.perturbations import DEFAULT
 from stcg_nb.widgets.state import State
 
-NOTEBOOK = Path(__file__).parent.parent / "notebooks" / "00_explore.ipynb"
+NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "00_explore.ipynb"
 
 
 @pytest.fixture(scope="module")
@@ -280,7 +280,7 @@ def test_nothing_spilled_over_or_complained(page):
 
 def test_hostile_text_runs_nowhere(lab):
     hostile = "<img src=x onerror='window.hacked=1'><script>window.hacked=2</script> car?"
-    name = small(lab, "hostile.ipynb", model="mock", question=hostile, estimator="attention")
+    name = small(lab, "hostile.ipynb", model="mock", question=hostile, masks=0)
     page = Page(lab, name)
     page.explained()
     page.panel("2 · Picture and question").get_by_text("probability of each token").wait_for()

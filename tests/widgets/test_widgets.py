@@ -42,7 +42,7 @@ from stcg_nb.widgets.panels.input import UPLOADS, keep_upload
 from stcg_nb.widgets.state import State
 from stcg_nb.widgets.worker import Worker, someone_watches
 
-NOTEBOOK = Path(__file__).parent.parent / "notebooks" / "00_explore.ipynb"
+NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "00_explore.ipynb"
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)> car?"
 QUICK = {
     "model": "mock",
@@ -149,7 +149,7 @@ def test_a_new_picture_forgets_what_was_chosen_in_the_old_graph(session):
         {"links": "alignment", "site": "cross", "layer": 1, "head": 0, "picked": "word:1"},
         {"boxes": [[0, 0, 90, 120], [90, 0, 256, 60]]},
         {"image": "perturbed:gaussian_noise:0.5:0:scene:3", "regions": "slic"},
-        {"estimator": "causal", "masks": 40, "links": "counterfactual", "beyond": 0.2},
+        {"masks": 40, "links": "counterfactual", "beyond": 0.2},
     ],
 )
 def test_the_code_makes_the_same(session, changes):
@@ -172,7 +172,7 @@ def test_the_code_makes_the_same(session, changes):
 @pytest.mark.parametrize(
     "changes",
     [
-        {"question": "what is red?"}, {"image": "scene:9"}, {"estimator": "causal", "masks": 40}, None,
+        {"question": "what is red?"}, {"image": "scene:9"}, {"masks": 40}, None,
         {"image": "scene:9", "boxes": [[0, 0, 90, 120]]},
     ],
 )  # fmt: skip
@@ -357,7 +357,7 @@ def test_perturbations_of_ones_own_are_offered_and_measured(session):
         assert "at least one" in panel._cards.value
     finally:
         # The registry is for adding only; a test leaves it as it found it.
-        sys.modules["stcg_nb.inputs.perturbations"]._registered.pop("upside_down")
+        PERTURBATIONS.remove("upside_down")
         assert "upside_down" not in PERTURBATIONS
 
 
@@ -519,7 +519,7 @@ def test_colab_is_asked_to_show_widgets_from_outside(session, monkeypatch):
 
 def test_no_widget_is_too_new_for_colab():
     """ipywidgets 7.7 lacks these."""
-    sources = "".join(path.read_text() for path in Path(widgets.__file__).parent.glob("*.py"))
+    sources = "".join(path.read_text() for path in Path(widgets.__file__).parent.rglob("*.py"))
     assert not re.search(r"w\.(TagsInput|ColorsInput|Stack|DatetimePicker|TimePicker|NaiveDatetimePicker)\b", sources)
     assert not re.search(r"w\.(Dropdown|Combobox|Text|IntSlider|FloatSlider|SelectionSlider)\([^)]*tooltip=", sources)
 
@@ -637,7 +637,7 @@ def test_a_long_explanation_is_cancelled_and_the_panel_stays_usable(monkeypatch)
     monkeypatch.setattr("stcg_nb.widgets.worker.someone_watches", lambda: True)
 
     async def run() -> None:
-        session = widgets.start(**{**QUICK, "estimator": "causal", "masks": 100_000})
+        session = widgets.start(**{**QUICK, "masks": 100_000})
         explorer = widgets.explorer(session)
         while not explorer.busy._bar.value:
             await asyncio.sleep(0.01)
@@ -645,7 +645,7 @@ def test_a_long_explanation_is_cancelled_and_the_panel_stays_usable(monkeypatch)
         explorer.busy._cancel.click()
         assert explorer.busy._row.layout.display == "none" and "Stopped" in explorer.busy._note.value
         assert explorer.explanation is None
-        session.choose(estimator="attention")
+        session.choose(masks=0)
         explorer.explain()
         while explorer.busy.running:
             await asyncio.sleep(0.01)
@@ -730,7 +730,7 @@ def test_choices_made_while_it_works_make_the_result_stale_not_wrong(monkeypatch
 
 
 def test_details_of_three_that_work_together():
-    stcg = STCG(sample_dataset(estimator="causal"))
+    stcg = STCG(sample_dataset())
     (three,) = (e for e in stcg.edges() if e.kind == "joint")
     view = View("interaction")
     others = [n for n in (three.source, three.target) if n != three.third]

@@ -33,7 +33,7 @@ def overview(stcg: STCG) -> go.Figure:
         (1, 2, "word_region", words),
         (3, 1, "step_region", [escape(s, 10) for s in stcg.steps]),
     ):
-        weights = data[name].values
+        weights = getattr(stcg.links(), name)
         z = (np.round(weights / weights.max(), 2) + 0.0).tolist()
         y = list(range(len(labels)))
         figure.add_heatmap(

@@ -44,7 +44,7 @@ def graph_figure(
         stcg: What to show.
         links: ``"counterfactual"``: what the answer loses, in nats, without a word or region; ``"alignment"``; or
             ``"interaction"``: two or three that are worth more (blue) or less (vermilion) together than one by one, each at the
-            step where it is strongest; the causal estimator alone finds them.
+            step where it is strongest; found where a causal graph was fitted.
         top: How many links to draw, the strongest first.
         step: The answer's step to show, from 0; all of them if left out.
         beyond: Links are drawn whose whole interval lies further from zero than this.
@@ -88,7 +88,7 @@ def headline(stcg: STCG, view: View) -> str:
     """What the picture shows, in a few words."""
     return {
         "counterfactual": "What the answer rests on",
-        "alignment": "What the answer is linked with" if stcg.estimator == "causal" else "What attention links",
+        "alignment": "What attention links",
         "interaction": "What works together",
     }[view.links]
 

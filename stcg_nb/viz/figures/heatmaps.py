@@ -10,6 +10,11 @@ import plotly.graph_objects as go
 from stcg_nb.graph.stcg import STCG
 from stcg_nb.viz.theme import escape, jpeg, overlay, titled
 
+
+def _linked_by(stcg: STCG) -> str:
+    return "what is lost" if stcg.causal else stcg.estimator
+
+
 COLUMNS = 5
 PICTURE = 170  # pixels of a picture of a sheet, and
 NAME_HEIGHT = 26  # above it
@@ -17,17 +22,19 @@ NAME_HEIGHT = 26  # above it
 
 def word_heatmaps(stcg: STCG) -> go.Figure:
     """For each word, the regions that it is linked to by the estimator: S ``[word, region]``, on one scale."""
-    weights = stcg.data["word_region"].values
+    weights = stcg.links().word_region
     top = float(weights.max())
     names = [escape(w, 18) for w in stcg.words]
-    note = f"Alignment S of each word by {stcg.estimator}: opacity from 0 to the largest link of all words, {top:.2g}."
+    note = (
+        f"Alignment S of each word by {_linked_by(stcg)}: opacity from 0 to the largest link of all words, {top:.2g}."
+    )
     return _sheet(stcg, "Where each word is linked", [overlay(stcg, row, top, PICTURE) for row in weights], names, note)
 
 
 def step_heatmaps(stcg: STCG) -> go.Figure:
     """For each answer token, where attention links it (A) and what it loses without each region (nats), in pairs of rows."""
     data = stcg.data
-    alignment, effect = data["step_region"].values, data["region_effect"].values
+    alignment, effect = stcg.links().step_region, data["region_effect"].values
     most, largest = float(alignment.max()), float(np.abs(effect).max())
     steps = [escape(s, 14) for s in stcg.steps]
     images: list[np.ndarray | None] = []
@@ -40,7 +47,7 @@ def step_heatmaps(stcg: STCG) -> go.Figure:
         images += [*(overlay(stcg, effect[t], largest, PICTURE) for t in block), *[None] * blank]
         names += [*(f"{steps[t]}: loses" for t in block), *[""] * blank]
     note = (
-        f"“Linked”: alignment A by {stcg.estimator}, opacity up to {most:.2g}. “Loses”: log-odds lost when the region is filled, "
+        f"“Linked”: alignment A by {_linked_by(stcg)}, opacity up to {most:.2g}. “Loses”: log-odds lost when the region is filled, "
         f"up to {largest:.2g} nats; blue supports the token, vermilion opposes it."
     )
     return _sheet(

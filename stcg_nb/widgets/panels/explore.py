@@ -14,11 +14,10 @@ import xarray as xr
 from stcg_nb.attention.heads import of_head, sites_of
 from stcg_nb.attention.knockout import Cut, can_cut
 from stcg_nb.errors import StcgError
-from stcg_nb.explanation import ESTIMATORS
 from stcg_nb.graph.selection import View, choose, ends, node_labels
 from stcg_nb.graph.stcg import STCG
 from stcg_nb.graph.summary import finding
-from stcg_nb.interventions.causal_graph import MIN_MASKS
+from stcg_nb.options import choices
 from stcg_nb.viz.figures.graph import caption
 from stcg_nb.viz.graph_svg import Drawing
 from stcg_nb.widgets.canvas import Canvas
@@ -208,12 +207,12 @@ class Explorer(Panel):
     def _make_controls(self) -> None:
         slider: dict[str, Any] = {"style": WIDE, "layout": LINE}
         self._canvas, self._caption = Canvas(picked=self._picked, boxed=self._boxed), w.HTML()
-        self._estimator = w.Dropdown(options=ESTIMATORS, description="Estimator", **slider)
+        self._estimator = w.Dropdown(options=choices("estimator"), description="Alignment by", **slider)
         self._regions = w.Combobox(
             options=["slic", "slic:16", "slic:30", "grid:4x6", "grid:8x8"], description="Regions", continuous_update=False,
             placeholder="slic, slic:30, grid:8x8", **slider,
         )  # fmt: skip
-        self._masks = w.BoundedIntText(min=MIN_MASKS, max=100_000, step=8, description="Masks", **slider)
+        self._masks = w.BoundedIntText(min=0, max=100_000, step=8, description="Masks", **slider)
         self._explain = w.Button(description="Explain", icon="play", button_style="primary")
         self._links = w.Dropdown(options=list(LABELS.items()), description="Links", **slider)
         self._step = w.SelectionSlider(options=[("all", -1)], description="Token", **slider)
@@ -372,7 +371,6 @@ class Explorer(Panel):
         """Set the controls to the state."""
         state = self.session.state
         self._estimator.value, self._regions.value, self._masks.value = state.estimator, state.regions, state.masks
-        self._masks.disabled = state.estimator != "causal"
         self._regions.disabled = bool(state.boxes)
         self._top.max = max(self._top.max, state.top)
         self._beyond.max = max(self._beyond.max, state.beyond)

@@ -7,9 +7,10 @@ from typing import Any
 import ipywidgets as w
 
 from stcg_nb.models.info import facts
+from stcg_nb.options import choices
 from stcg_nb.widgets.panel import WIDE, Panel, size, table, text
 from stcg_nb.widgets.session import Session
-from stcg_nb.widgets.state import VALID
+from stcg_nb.widgets.state import State
 
 NAMES = {"Embedded model (tiny)": "tiny", "Mock (made-up numbers)": "mock", "A checkpoint …": ""}
 
@@ -31,10 +32,13 @@ class ModelPanel(Panel):
             layout=w.Layout(width="230px"),
         )  # fmt: skip
         self._dtype = w.Dropdown(
-            options=VALID["dtype"], description="Number format", style=WIDE, layout=w.Layout(width="240px")
+            options=choices("dtype", State), description="Number format", style=WIDE, layout=w.Layout(width="240px")
         )
         self._quantisation = w.Dropdown(
-            options=VALID["quantisation"], description="Quantisation", style=WIDE, layout=w.Layout(width="230px")
+            options=choices("quantisation", State),
+            description="Quantisation",
+            style=WIDE,
+            layout=w.Layout(width="230px"),
         )
         self._revision = w.Text(
             description="Revision",

@@ -84,7 +84,7 @@ class PerturbationPanel(Panel):
 
     def _depends(self) -> dict[str, Any]:
         explained = self.session.state.explained()
-        choices = {k: v for k, v in explained.items() if k not in ("perturbations", "estimator", "masks", "absent")}
+        choices = {k: v for k, v in explained.items() if k not in ("perturbations", "estimator", "masks", "removal")}
         return {**choices, "written": written(self.session.state.image)}
 
     def _changed(self, _: Any) -> None:

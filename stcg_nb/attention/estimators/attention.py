@@ -1,0 +1,46 @@
+"""The mean over heads and layers.
+
+With E the encoder's attention, X the Q-Former's cross-attention and C the decoder's cross-attention:
+S = E[text, query] X, A = C[:, query] X + C[:, text] S, B = C[:, text]. In a language model that is a decoder alone, E and C are rows
+of one map: those of the text, and those of the positions that predict steps. Where it reads patches instead of query tokens, X is
+the identity.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from stcg_nb.attention.token_links import (
+    ESTIMATORS,
+    Estimator,
+    ImageLinks,
+    LanguageLinks,
+    Maps,
+    TokenLinks,
+    patch_links,
+    text_rows,
+)
+from stcg_nb.models.protocol import Model, Prompt
+
+
+def _attention(maps: Maps, model: Model, prompt: Prompt) -> TokenLinks:
+    n = model.n_queries
+    if "qformer_cross" in maps:
+        cross, own = (
+            maps["qformer_cross"].mean(-3)[..., 1:],
+            maps["qformer_self"].mean(-3),
+        )  # CLS is no place in the image
+        image = ImageLinks(cross, own[..., n:, :n] @ cross, own[..., :n, n:])
+    else:
+        image = patch_links(torch.eye(n, dtype=torch.double)[:, n - model.grid[0] * model.grid[1] :])
+    if "language" in maps:
+        language = text_rows(maps["language"].mean(-3), n, prompt)
+    else:
+        encoder, steps = maps["encoder"].mean(-3), maps["cross"].mean(-3)
+        language = LanguageLinks(encoder[..., n:, :n], steps[..., :n], steps[..., n:])
+    text_patch = language.text_image @ image.patch
+    step_patch = language.step_image @ image.patch + language.step_text @ text_patch
+    return TokenLinks(text_patch, step_patch, language.step_text, image.text_patch, language.step_image @ image.text)
+
+
+ESTIMATORS.add("attention", Estimator(_attention, reads_vision=False))

@@ -1,0 +1,78 @@
+"""Attention times its gradient (Chefer et al. 2021, arXiv 2103.15679, equations 5 to 11).
+
+Relevance R += a R, with a the positive part of attention times gradient; across modules R += n(R_reader)' a n(R_read), where n
+normalises all but the identity. It is composed through vision model, Q-Former and language model, once for each step.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from stcg_nb.attention.token_links import (
+    ESTIMATORS,
+    Estimator,
+    LanguageLinks,
+    Maps,
+    TokenLinks,
+    composed,
+    cross_layer,
+    identity,
+    patch_links,
+    qformer_links,
+    text_rows,
+)
+from stcg_nb.models.protocol import Model, Prompt
+
+
+def _gradient(maps: Maps, model: Model, prompt: Prompt) -> TokenLinks:
+    """Here a leading row is a step: its maps are those of its own token's gradient."""
+    n = model.n_queries
+    patches = _normalised(_relevance(maps["vit"]))
+    if "qformer_cross" in maps:
+        inner = identity(maps["qformer_self"])
+        outer = torch.zeros(*inner.shape[:-1], patches.shape[-1], dtype=torch.double)
+        for layer in range(maps["qformer_self"].shape[-3]):
+            a = maps["qformer_self"][..., layer, :, :]
+            inner, outer = inner + a @ inner, outer + a @ outer
+            reads = cross_layer(maps, model, layer)
+            if reads is not None:
+                outer = outer + _normalised(inner)[..., :n, :].transpose(-1, -2) @ reads @ patches
+        image = qformer_links(inner, outer, n)
+    else:
+        image = patch_links(patches[..., -n:, 1:])
+    if "language" in maps:
+        language = text_rows(_relevance(maps["language"]), n, prompt)
+    else:
+        encoder = _relevance(maps["encoder"])
+        steps = identity(maps["decoder"])
+        read = torch.zeros_like(maps["cross"][..., 0, :, :])
+        for layer in range(maps["decoder"].shape[-3]):
+            a = maps["decoder"][..., layer, :, :]
+            steps, read = steps + a @ steps, read + a @ read
+            read = read + _normalised(steps).transpose(-1, -2) @ maps["cross"][..., layer, :, :] @ _normalised(encoder)
+        language = LanguageLinks(encoder[..., n:, :n], read[..., :n], read[..., n:])
+    links = composed(image, language)
+    own = torch.arange(len(links.step_patch))
+    return TokenLinks(
+        links.text_patch.mean(0),  # a word's link with a patch, over the steps
+        links.step_patch[own, own], links.step_text[own, own], links.query_text_patch.mean(0), links.step_query_text[own, own],
+    )  # fmt: skip
+
+
+def _relevance(layers: Tensor) -> Tensor:
+    out = identity(layers)
+    for layer in range(layers.shape[-3]):
+        out = out + layers[..., layer, :, :] @ out
+    return out
+
+
+def _normalised(relevance: Tensor) -> Tensor:
+    """Rows of all but the identity sum to one (a row of zeros stays one), plus the identity: equations 8 and 9."""
+    eye = torch.eye(relevance.shape[-1], dtype=relevance.dtype)
+    rest = relevance - eye
+    total = rest.sum(-1, keepdim=True)
+    return rest / total.where(total > 0, torch.ones_like(total)) + eye
+
+
+ESTIMATORS.add("gradient", Estimator(_gradient, by_gradient=True))

@@ -1,0 +1,69 @@
+"""Attention rollout (Abnar and Zuidema 2020, arXiv 2005.00928).
+
+At each layer half attention, half residual, multiplied through all layers, those of the vision model among them. A
+cross-attention layer adds half of what it reads to half of what was there.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from stcg_nb.attention.token_links import (
+    ESTIMATORS,
+    Estimator,
+    LanguageLinks,
+    Maps,
+    TokenLinks,
+    composed,
+    cross_layer,
+    identity,
+    padded,
+    patch_links,
+    qformer_links,
+    text_rows,
+)
+from stcg_nb.models.protocol import Model, Prompt
+
+
+def _rollout(maps: Maps, model: Model, prompt: Prompt) -> TokenLinks:
+    n = model.n_queries
+    patches = _through(maps["vit"])
+    if "qformer_cross" in maps:
+        inner = identity(maps["qformer_self"])
+        count = inner.shape[-1]
+        kept = torch.ones(count, 1, dtype=torch.double)
+        kept[:n] /= 2  # of the query tokens a cross-attention layer keeps half
+        outer = torch.zeros(*inner.shape[:-1], patches.shape[-1], dtype=torch.double)
+        for layer in range(maps["qformer_self"].shape[-3]):
+            mix = (maps["qformer_self"][..., layer, :, :] + torch.eye(count)) / 2
+            inner, outer = mix @ inner, mix @ outer
+            reads = cross_layer(maps, model, layer)
+            if reads is not None:
+                inner, outer = inner * kept, outer * kept + padded(reads @ patches / 2, count)
+        image = qformer_links(inner, outer, n)
+    else:
+        image = patch_links(patches[..., -n:, 1:])
+    if "language" in maps:
+        language = text_rows(_through(maps["language"]), n, prompt)
+    else:
+        encoder = _through(maps["encoder"])
+        steps = identity(maps["decoder"])
+        read = torch.zeros_like(maps["cross"][..., 0, :, :])
+        for layer in range(maps["decoder"].shape[-3]):
+            mix = (maps["decoder"][..., layer, :, :] + torch.eye(steps.shape[-1])) / 2
+            steps, read = mix @ steps, mix @ read
+            steps, read = steps / 2, (read + maps["cross"][..., layer, :, :] @ encoder) / 2
+        language = LanguageLinks(encoder[..., n:, :n], read[..., :n], read[..., n:])
+    return composed(image, language)
+
+
+def _through(layers: Tensor) -> Tensor:
+    """Rollout of a stack of self-attention: ``[..., layer, position, position]`` to ``[..., position, position]``."""
+    out = identity(layers)
+    for layer in range(layers.shape[-3]):
+        out = (layers[..., layer, :, :] @ out + out) / 2
+    return out
+
+
+ESTIMATORS.add("rollout", Estimator(_rollout))

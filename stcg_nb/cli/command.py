@@ -1,0 +1,69 @@
+"""What a command of the command line is, and the arguments that several share."""
+
+from __future__ import annotations
+
+import argparse
+import typing
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from stcg_nb.options import Options
+
+Record = TypeVar("Record", bound="Options")
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command. Its module imports what it runs only when it runs: ``stcg --help`` must not wait for torch.
+
+    Attributes:
+        name: As it is typed.
+        help: One line for ``stcg --help``.
+        add_arguments: Declares its arguments.
+        run: Does it; returns an exit code, or None for 0.
+    """
+
+    name: str
+    help: str
+    add_arguments: Callable[[argparse.ArgumentParser], None]
+    run: Callable[[argparse.Namespace], int | None]
+
+
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """The arguments that say which model, and how it is loaded."""
+    parser.add_argument(
+        "--model", help="tiny, mock, a hub id or a folder (default: what the environment asks for, else tiny)"
+    )
+    parser.add_argument("--device", help="auto, cpu, cuda:0 ... (default: what the environment asks for, else auto)")
+    parser.add_argument("--dtype", help="auto, float32, bfloat16, float16 (likewise)")
+    parser.add_argument("--quantisation", help="none, 8bit, 4bit (likewise)")
+    parser.add_argument("--revision", help="a branch, tag or commit of the hub (default: the newest)")
+
+
+def add_options(parser: argparse.ArgumentParser, record: type[Options]) -> None:
+    """One argument for each option; names, defaults and help are the record's."""
+    from stcg_nb.options import help_text
+
+    for name, field in record.model_fields.items():
+        kinds = {float, int} & {field.annotation, *typing.get_args(field.annotation)}
+        parser.add_argument(
+            f"--{name}", type=kinds.pop() if kinds else str, help=help_text(name, record).replace("%", "%%")
+        )
+
+
+def given_options(args: argparse.Namespace, record: type[Record]) -> Record:
+    """The options that were given; names in a list are separated by commas.
+
+    Raises:
+        InputError: For a value that is not valid.
+    """
+    given: dict[str, Any] = {}
+    for name, field in record.model_fields.items():
+        value = getattr(args, name)
+        if value is not None and isinstance(field.default, tuple):
+            value = tuple(part.strip() for part in value.split(",") if part.strip())
+        if value is not None:
+            given[name] = value
+    return record(**given)

@@ -1,0 +1,34 @@
+"""``stcg accuracy``: how often a model answers right."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+from stcg_nb.cli.command import Command, add_model
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_model(parser)
+    parser.add_argument("--dataset", default="scenes", help="scenes (default) or easy-vqa")
+    parser.add_argument("--n", type=int, help="questions (default: 1,100 of the scenes', or all 9,673 of easy-VQA's)")
+    parser.add_argument("--seed", type=int, default=0, help="of the scenes")
+    parser.add_argument("--without", help="leave out the image or the question")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _run(args: argparse.Namespace) -> None:
+    from stcg_nb.datasets.accuracy import measure
+    from stcg_nb.models import load_model
+
+    report = measure(load_model(args.model), args.dataset, n=args.n, seed=args.seed, without=args.without)
+    if args.json:
+        print(json.dumps(report, indent=1))
+        return
+    print(f"{report['model']} on {report['dataset']}" + (f" without the {args.without}" if args.without else ""))
+    for name, entry in (("overall", {**report, "accuracy": report["overall"]}), *report["kinds"].items()):
+        low, high = entry["interval"]
+        print(f"  {name:<10} {entry['accuracy']:.3f}  [{low:.3f}, {high:.3f}]  n = {entry['n']}")
+
+
+COMMAND = Command("accuracy", "measure a model on fresh scenes or on easy-VQA's test split", _add_arguments, _run)

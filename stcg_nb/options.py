@@ -1,0 +1,160 @@
+"""The options of an explanation, declared once: names, defaults, valid values, ranges and help texts.
+
+`stcg_nb.explain`, the command line, sweeps, the panels' state and "Show code" all read them from `Options`. A new option, or another
+default, is one edit here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, Self, get_args, get_origin
+
+from pydantic import BaseModel, ConfigDict, Field, InstanceOf, ValidationError
+from pydantic_core import core_schema
+
+from stcg_nb.attention.alignment import ESTIMATORS
+from stcg_nb.errors import one_sentence
+from stcg_nb.inputs.perturbations import DEFAULT, PERTURBATIONS
+from stcg_nb.inputs.regions import Regions, check_regions
+from stcg_nb.interventions.causal_graph import check_masks
+from stcg_nb.interventions.masking import check_removal, removals
+from stcg_nb.registry import Registry
+
+
+@dataclass(frozen=True)
+class OneOf:
+    """Marks a text, or a list of texts, that must be among listed names.
+
+    Attributes:
+        check: Raises `InputError` for a name that is not valid.
+        listed: The valid names.
+    """
+
+    check: Callable[[str], object]
+    listed: Callable[[], Iterable[str]]
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> core_schema.CoreSchema:
+        return core_schema.no_info_after_validator_function(self._checked, handler(source))
+
+    def _checked(self, value: str | Collection[str]) -> str | Collection[str]:
+        for name in [value] if isinstance(value, str) else value:
+            self.check(name)
+        return value
+
+
+def one_of(known: Registry[Any]) -> OneOf:
+    """A name that a registry knows."""
+    return OneOf(known.__getitem__, lambda: known)
+
+
+@dataclass(frozen=True)
+class Checked:
+    """Marks a value that a function checks."""
+
+    check: Callable[[Any], object]
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> core_schema.CoreSchema:
+        return core_schema.no_info_after_validator_function(self._checked, handler(source))
+
+    def _checked(self, value: Any) -> Any:
+        self.check(value)
+        return value
+
+
+def _enough_masks(n: int) -> None:
+    if n:
+        check_masks(n)
+
+
+class Strict(BaseModel):
+    """A frozen record of choices; a value that is not valid is an `InputError` of one sentence."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    def __init__(self, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise one_sentence(error, type(self).model_fields) from None
+
+
+class Options(Strict):
+    """How to explain.
+
+    Raises:
+        InputError: For an option that does not exist, or a value that is not valid.
+
+    >>> Options(estimator="rollout").masks
+    256
+    >>> Options(estimator="shap")
+    Traceback (most recent call last):
+    stcg_nb.errors.InputError: 'shap' is no estimator; valid are attention, gradient, rollout.
+    """
+
+    estimator: Annotated[str, one_of(ESTIMATORS)] = Field(
+        default="attention",
+        description="how alignment is read off the model",
+    )
+    regions: Annotated[str | InstanceOf[Regions], Checked(check_regions)] = Field(
+        default="slic",
+        description="what counts as a region: slic, slic:30 for about 30 superpixels, grid, grid:8x8",
+    )
+    perturbations: Annotated[tuple[str, ...], one_of(PERTURBATIONS)] = Field(
+        default=DEFAULT,
+        strict=False,
+        description="changes of the whole picture that are measured",
+    )
+    strength: float = Field(
+        default=0.5,
+        ge=0,
+        le=1,
+        description="of the perturbations, from 0 (nothing) to 1",
+    )
+    seed: int = Field(
+        default=0,
+        ge=0,
+        description="of everything that is drawn at random",
+    )
+    masks: Annotated[int, Checked(_enough_masks)] = Field(
+        default=256,
+        ge=0,
+        description="masks that the causal graph is fitted to, a forward pass each; 0: only one word or region at a time",
+    )
+    removal: Annotated[str, OneOf(check_removal, removals)] = Field(
+        default="median",
+        description="what an absent region is",
+    )
+
+    def but(self, **changes: Any) -> Self:
+        """The same with some options changed.
+
+        Raises:
+            InputError: As for `Options`.
+        """
+        return type(self)(**{**dict(self), **changes})
+
+
+def choices(name: str, record: type[BaseModel] = Options) -> tuple[str, ...] | None:
+    """The valid values of an option; None where it has a range instead of a list.
+
+    >>> choices("estimator"), choices("seed")
+    (('attention', 'gradient', 'rollout'), None)
+    """
+    field = record.model_fields[name]
+    if get_origin(field.annotation) is Literal:
+        return get_args(field.annotation)
+    listed = [m.listed for m in field.metadata if isinstance(m, OneOf)]
+    return tuple(listed[0]()) if listed else None
+
+
+def help_text(name: str, record: type[BaseModel] = Options) -> str:
+    """What an option is, its valid values and its default, for whoever lists options.
+
+    >>> help_text("removal")
+    'what an absent region is: median, mean, blur, inpaint, cut (default median)'
+    """
+    field, valid = record.model_fields[name], choices(name, record)
+    listed = f": {', '.join(valid)}" if valid else ""
+    default = "all of them" if valid and field.default == valid else field.default
+    return f"{field.description}{listed}" + (f" (default {default})" if default not in ("", (), None) else "")
