@@ -113,7 +113,7 @@ def sample_dataset(
             "seed": seed,
             "regions": f"grid:{rows}x{cols}",
             "absent": "mean",
-            "masks": 256,
+            "masks": 256 if estimator == "causal" else 0,
             "p_answer": float(p.prod()),
             "stcg_version": "0.1.0",
             "model_revision": "sample",
