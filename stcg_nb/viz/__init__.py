@@ -5,7 +5,15 @@
 
 from stcg_nb.viz.card import card_figure
 from stcg_nb.viz.figure_files import DrawingError, save_figure
-from stcg_nb.viz.figures import FIGURES, figure, graph_figure, perturbation_panel, step_heatmaps, timeline, word_heatmaps
+from stcg_nb.viz.figures import (
+    FIGURES,
+    figure,
+    graph_figure,
+    perturbation_panel,
+    step_heatmaps,
+    timeline,
+    word_heatmaps,
+)
 from stcg_nb.viz.graph_svg import graph_svg
 from stcg_nb.viz.report import write_html
 from stcg_nb.viz.theme import CONFIG

@@ -70,7 +70,11 @@ def card_figure(card: Mapping[str, Any]) -> go.Figure:
 def _add_kind(figure: go.Figure, kind: str, entries: Sequence[Mapping[str, Any]]) -> None:
     """Points with intervals of the rows of one kind; a row whose value is not defined has none."""
     color, symbol = LOOKS[kind]
-    shown = [(y, e) for y, (e, row) in enumerate(zip(entries, ROWS, strict=True)) if row[2] == kind and e["value"] is not None]
+    shown = [
+        (y, e)
+        for y, (e, row) in enumerate(zip(entries, ROWS, strict=True))
+        if row[2] == kind and e["value"] is not None
+    ]
     intervals = [(e["value"], e.get("low"), e.get("high")) for _, e in shown]
     figure.add_scatter(
         x=[round(value, 3) for value, *_ in intervals], y=[y for y, _ in shown], mode="markers", name=kind,
@@ -82,8 +86,6 @@ def _title(card: Mapping[str, Any]) -> str:
     """The model, and how many questions the card is about."""
     said = "one explanation; no interval"
     if "n" in card:
-        said = (
-            f"{card['n']} questions about fresh scenes, {card['masks']} masks each; mean and 95 % interval, clustered by image"
-        )
+        said = f"{card['n']} questions about fresh scenes, {card['masks']} masks each; mean and 95 % interval, clustered by image"
     model = f" · {escape(str(card['model']), 60)}" if "model" in card else ""
     return f"<b>Faithfulness card</b>{model}<br><span style='font-size:13px'>{said}</span>"

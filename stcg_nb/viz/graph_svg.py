@@ -95,7 +95,12 @@ class Drawing:
         """x, y, width and height of the drawing, in pixels; the middle of the image's upper edge is at 0, 0."""
         at = self._layout
         below = 0.16 * UNIT + LEGEND
-        return -at.half * UNIT - 8, (at.first - 0.07) * UNIT, 2 * at.half * UNIT + 16, (at.last - at.first) * UNIT + below
+        return (
+            -at.half * UNIT - 8,
+            (at.first - 0.07) * UNIT,
+            2 * at.half * UNIT + 16,
+            (at.last - at.first) * UNIT + below,
+        )
 
     @property
     def picture_box(self) -> tuple[float, float, float, float]:

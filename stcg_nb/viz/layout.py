@@ -93,7 +93,9 @@ def middle_of(edge: Edge, places: Mapping[str, Point]) -> Point:
         x, y = sum(x for x, _ in spots) / 3, sum(y for _, y in spots) / 3
         return x, y + (SAG if max(y for _, y in spots) - min(y for _, y in spots) < LEVEL else 0)
     ((start, first, second, end),) = strokes(edge, places)
-    return (start[0] + 3 * first[0] + 3 * second[0] + end[0]) / 8, (start[1] + 3 * first[1] + 3 * second[1] + end[1]) / 8
+    return (start[0] + 3 * first[0] + 3 * second[0] + end[0]) / 8, (
+        start[1] + 3 * first[1] + 3 * second[1] + end[1]
+    ) / 8
 
 
 def _rows(labels: Sequence[str], half: float) -> list[tuple[float, int]]:

@@ -111,9 +111,7 @@ def _perturbation_rows(stcg: STCG) -> list[list[str]]:
 def _step_rows(stcg: STCG) -> list[list[str]]:
     """A row for each token of the answer: the token and its `STEPS`."""
     data = stcg.data
-    return [
-        [token, *(_number(data[variable].values[t]) for variable in STEPS)] for t, token in enumerate(stcg.steps)
-    ]
+    return [[token, *(_number(data[variable].values[t]) for variable in STEPS)] for t, token in enumerate(stcg.steps)]
 
 
 def _number(value: Any) -> str:
@@ -122,9 +120,7 @@ def _number(value: Any) -> str:
 
 def _reading(stcg: STCG) -> str:
     """What the numbers mean and where they come from."""
-    return READING + (
-        TOGETHER.format(stcg.data.attrs["masks"]) if stcg.causal else BY_ATTENTION.format(stcg.estimator)
-    )
+    return READING + (TOGETHER.format(stcg.data.attrs["masks"]) if stcg.causal else BY_ATTENTION.format(stcg.estimator))
 
 
 def _recipe(stcg: STCG) -> str:

@@ -11,7 +11,11 @@ from stcg_nb.viz.layout import Point, middle_of, strokes
 from stcg_nb.viz.svg_tags import UNIT, clickable, tag, text
 from stcg_nb.viz.theme import HIGHLIGHT, NEUTRAL
 
-DASHES = {"solid": (0.0, 0.0), "dash": (7.0, 4.0), "dot": (1.5, 4.0)}  # pixels on and off, of a line up to 3 pixels wide
+DASHES = {
+    "solid": (0.0, 0.0),
+    "dash": (7.0, 4.0),
+    "dot": (1.5, 4.0),
+}  # pixels on and off, of a line up to 3 pixels wide
 LEGEND = 38  # pixels for the legend, two rows
 CUT_MARK = "✂"
 THREE = "three at once"

@@ -58,7 +58,10 @@ def _add_perturbations(figure: go.Figure, stcg: STCG) -> None:
     data = stcg.data
     names = [perturbation_label(str(k)) for k in data["perturbation"].values][::-1]
     flipped = data["flipped"].values[::-1]
-    marker = {"color": [OPPOSES if f else SUPPORTS for f in flipped], "pattern": {"shape": ["/" if f else "" for f in flipped]}}
+    marker = {
+        "color": [OPPOSES if f else SUPPORTS for f in flipped],
+        "pattern": {"shape": ["/" if f else "" for f in flipped]},
+    }
     for col, name, scale in ((1, "delta_w", 1000), (2, "delta_p", 1)):
         values = [rounded(float(v) * scale) for v in data[name].values[::-1]]
         figure.add_bar(x=values, y=names, orientation="h", row=2, col=col, width=0.6, marker=marker)

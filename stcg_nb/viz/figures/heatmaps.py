@@ -27,7 +27,9 @@ def word_heatmaps(stcg: STCG) -> go.Figure:
     top = float(weights.max())
     names = [escape(w, 18) for w in stcg.words]
     note = f"Alignment S of each word by {stcg.estimator}: opacity from 0 to the largest link of all words, {top:.2g}."
-    return _gallery(stcg, "Where each word is linked", [overlay(stcg, row, top, PICTURE) for row in weights], names, note)
+    return _gallery(
+        stcg, "Where each word is linked", [overlay(stcg, row, top, PICTURE) for row in weights], names, note
+    )
 
 
 @figure(

@@ -33,7 +33,9 @@ def timeline(stcg: STCG) -> go.Figure:
         tickvals=list(range(count)), ticktext=[escape(s, 16 if count <= 8 else 9) for s in stcg.steps], showgrid=False,
         zeroline=False, range=[-0.6, count - 0.4],
     )  # fmt: skip
-    letters = {"tickfont": {"size": 14}, "tickangle": 0} if count <= MANY else {"tickfont": {"size": 10}, "tickangle": -60}
+    letters = (
+        {"tickfont": {"size": 14}, "tickangle": 0} if count <= MANY else {"tickfont": {"size": 10}, "tickangle": -60}
+    )
     figure.update_xaxes(row=len(ROWS), col=1, **letters)
     note = (
         "Lost without the image: log-odds of the token less those with the image blanked. Spread: entropy of the token's region "
