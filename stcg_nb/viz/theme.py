@@ -20,13 +20,13 @@ import plotly.graph_objects as go
 from stcg_nb.graph.stcg import STCG
 from stcg_nb.inputs.images import thumbnail
 
-SUPPORTS = "#0072B2"
-OPPOSES = "#D55E00"
+SUPPORTS = "#0072B2"  # blue
+OPPOSES = "#D55E00"  # vermilion
 NEUTRAL = "#999999"
-INK = "#222222"
-HIGHLIGHT = "#E69F00"
+INK = "#222222"  # text and outlines
+HIGHLIGHT = "#E69F00"  # what is chosen
 FONT = {"family": "DejaVu Sans, Verdana, Arial, sans-serif", "size": 13, "color": INK}
-WIDTH = 900
+WIDTH = 900  # pixels of every figure of a graph
 CONFIG = {"displaylogo": False, "showSendToCloud": False, "responsive": True}
 """Plotly's configuration wherever a figure is shown: no logo, no button that uploads."""
 Interval = tuple[float, float | None, float | None]

@@ -184,8 +184,13 @@ def test_changes_between_two_graphs_are_drawn(stcg):
 
 
 @pytest.mark.parametrize(
-    "view", [{"links": "x"}, {"top": 0}, {"beyond": -1.0}, {"step": 99}, {"node": "word:99"}, {"beyond": float("nan")}]
-)
-def test_what_is_not_there_cannot_be_shown(stcg, view):
-    with pytest.raises(InputError):
+    ("view", "said"),
+    [
+        ({"links": "x"}, "'x' are no links"), ({"top": 0}, "at least one link"), ({"beyond": -1.0}, "give 0 or more"),
+        ({"beyond": float("nan")}, "give 0 or more"), ({"step": 99}, "There is no step 99"),
+        ({"node": "word:99"}, "There is no node 'word:99'"),
+    ],
+)  # fmt: skip
+def test_what_is_not_there_cannot_be_shown(stcg, view, said):
+    with pytest.raises(InputError, match=said):
         graph_svg(stcg, **view)
