@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 
 from stcg_nb import demo, explain
-from stcg_nb.viz.figures.graph import graph_figure
+from stcg_nb.viz import graph_figure
 
 HERE = Path(__file__).parent
 TARGET, EXPLORER = HERE / "graph.png", HERE / "explore.png"
@@ -43,7 +43,7 @@ def draw_explorer() -> None:
         link.wait_for()
         link.click()
         tab.get_by_text("lost without it (nats)").wait_for()
-        tab.mouse.move(0, 0)  # what is pointed at would be outlined
+        tab.mouse.move(0, 0)  # the browser outlines what the mouse is on
         tab.locator(".jp-OutputArea-output").first.screenshot(path=EXPLORER)
 
 

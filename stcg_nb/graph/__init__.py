@@ -3,6 +3,6 @@
 from stcg_nb.graph.difference import Difference, difference
 from stcg_nb.graph.selection import View, choose, link_name
 from stcg_nb.graph.stcg import STCG, Edge
-from stcg_nb.graph.summary import finding
+from stcg_nb.graph.summary import summary
 
-__all__ = ["STCG", "Difference", "Edge", "View", "choose", "difference", "finding", "link_name"]
+__all__ = ["STCG", "Difference", "Edge", "View", "choose", "difference", "link_name", "summary"]

@@ -1,9 +1,4 @@
-"""What the picture of a graph shows and where: shared by the figure for papers (`figure_graph`) and the drawing that can be
-clicked (`drawing`).
-
-One sheet, read from top to bottom: the question's words, the image, the answer's tokens. Places are in units of the image's longer
-side, y downwards; the image's centre is at x = 0 and its upper edge at y = 0.
-"""
+"""Which links of a graph are shown: shared by the figure for papers and the drawing that can be clicked (`stcg_nb.viz`)."""
 
 from __future__ import annotations
 

@@ -7,10 +7,10 @@ import numpy as np
 from stcg_nb.graph.stcg import STCG
 
 
-def finding(stcg: STCG) -> str:
-    """What the numbers say, in a sentence or two, computed from them.
+def summary(stcg: STCG) -> str:
+    """A sentence or two, computed from the numbers.
 
-    The word and region without which the token's log-odds fall most, over all tokens, and the perturbation with the largest |Δp|.
+    They name the word and the region whose removal costs a token most, in nats, and the perturbation with the largest |Δp|.
     """
     data = stcg.data
     words, regions = data["word_effect"].values, data["region_effect"].values

@@ -18,7 +18,7 @@ from stcg_nb.inputs.words import is_content
 from stcg_nb.stats.bootstrap import cluster_bootstrap
 from stcg_nb.sweep.folder import read_manifest, read_rows
 from stcg_nb.sweep.rows import VERDICTS
-from stcg_nb.viz.theme import INK, NEUTRAL, SUPPORTS, escape
+from stcg_nb.viz.theme import INK, NEUTRAL, SUPPORTS, error_bars, escape, stamped
 
 ALL = "all"
 MEASURES = {"delta_w": "ΔW", "delta_w_js": "ΔW, Jensen–Shannon", "delta_p": "|Δp|", "flipped": "answers changed"}
@@ -110,11 +110,7 @@ def dots(tables: Mapping[str, pd.DataFrame], synthetic: bool = False) -> go.Figu
         figure.add_scatter(
             x=shown["mean"].tolist(), y=[escape(str(name).replace("_", " ")) for name in names], mode="markers",
             cliponaxis=False, marker={"size": 10, "color": SUPPORTS},
-            error_x={
-                "type": "data", "symmetric": False, "color": SUPPORTS, "thickness": 2,
-                "array": (shown["high"] - shown["mean"]).round(3).fillna(0).tolist(),
-                "arrayminus": (shown["mean"] - shown["low"]).round(3).fillna(0).tolist(),
-            },
+            error_x=error_bars(shown[["mean", "low", "high"]].itertuples(index=False), 3, color=SUPPORTS, thickness=2),
             row=1, col=column,
         )  # fmt: skip
         counts = table["n"]
@@ -126,11 +122,7 @@ def dots(tables: Mapping[str, pd.DataFrame], synthetic: bool = False) -> go.Figu
     )  # fmt: skip
     figure.update_yaxes(ticks="outside", ticklen=8, tickcolor="white")
     figure.update_xaxes(zeroline=True, zerolinecolor=NEUTRAL, gridcolor="#e6e6e6")
-    if synthetic:
-        figure.add_annotation(
-            text="SYNTHETIC", xref="paper", yref="paper", x=0.5, y=0.5, showarrow=False, opacity=0.25, font={"size": 44}
-        )
-    return figure
+    return stamped(figure, synthetic, 44)
 
 
 def headline(folder: str | PathLike[str]) -> str:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import plotly.graph_objects as go
 
 from stcg_nb.errors import InputError
-from stcg_nb.viz.theme import FONT, INK, NEUTRAL, OPPOSES, SUPPORTS, WIDTH, escape
+from stcg_nb.viz.theme import FONT, INK, NEUTRAL, OPPOSES, SUPPORTS, WIDTH, error_bars, escape
 
 OURS, BASELINE, SANITY = "the causal graph", "baseline", "sanity check: must be near 0"
-COLORS = {OURS: (SUPPORTS, "circle"), BASELINE: (NEUTRAL, "square"), SANITY: (OPPOSES, "diamond")}
+LOOKS = {OURS: (SUPPORTS, "circle"), BASELINE: (NEUTRAL, "square"), SANITY: (OPPOSES, "diamond")}
+# Key in the card, label, and kind of each row, from top to bottom.
 ROWS: tuple[tuple[str, str, str], ...] = (
     ("lds", "predicts unseen masks: all that was learnt", OURS),
     ("lds_graph", "… its few links alone", OURS),
@@ -32,8 +33,11 @@ ROWS: tuple[tuple[str, str, str], ...] = (
 
 
 def card_figure(card: Mapping[str, Any]) -> go.Figure:
-    """The card of many questions (`stcg_nb.faithfulness.card.measure_card`), or of one
-    (`stcg_nb.faithfulness.card.measure_game`), which has no intervals.
+    """The faithfulness card as a figure.
+
+    Args:
+        card: Of many questions (`stcg_nb.faithfulness.card.measure_card`), or of one (`stcg_nb.faithfulness.card.measure_game`),
+            which has no intervals.
 
     Raises:
         InputError: If it is no card.
@@ -41,42 +45,18 @@ def card_figure(card: Mapping[str, Any]) -> go.Figure:
     missing = [key for key, *_ in ROWS if key not in card]
     if missing:
         raise InputError(f"This is no faithfulness card: it has no {missing[0]!r}; give what `stcg card` measured.")
-    entries = {key: card[key] if isinstance(card[key], Mapping) else {"value": card[key]} for key, *_ in ROWS}
+    entries = [card[key] if isinstance(card[key], Mapping) else {"value": card[key]} for key, *_ in ROWS]
     figure = go.Figure()
-    for kind, (color, symbol) in COLORS.items():
-        rows = [
-            (y, entries[key]) for y, (key, _, k) in enumerate(ROWS) if k == kind and entries[key]["value"] is not None
-        ]
-        value = [e["value"] for _, e in rows]
-        high, low = (
-            [e.get(side) if e.get(side) is not None else e["value"] for _, e in rows] for side in ("high", "low")
-        )
-        figure.add_scatter(
-            x=[round(v, 3) for v in value], y=[y for y, _ in rows], mode="markers", name=kind,
-            marker={"color": color, "symbol": symbol, "size": 11},
-            error_x={
-                "type": "data", "symmetric": False, "color": color, "thickness": 2, "width": 5,
-                "array": [round(h - v, 3) for h, v in zip(high, value, strict=True)],
-                "arrayminus": [round(v - lo, 3) for lo, v in zip(low, value, strict=True)],
-            },
-        )  # fmt: skip
-    for y, (key, *_) in enumerate(ROWS):
-        value = entries[key]["value"]
-        text = "not defined" if value is None else f"{value:.2f}"
+    for kind in LOOKS:
+        _add_kind(figure, kind, entries)
+    for y, entry in enumerate(entries):
+        text = "not defined" if entry["value"] is None else f"{entry['value']:.2f}"
         figure.add_annotation(
             x=1.01, xref="paper", y=y, text=text, showarrow=False, xanchor="left", font={"size": 13, "color": INK}
         )
-    many = "n" in card
-    told = (
-        f"{card['n']} questions about fresh scenes, {card['masks']} masks each; mean and 95 % interval, clustered by image"
-        if many
-        else "one explanation; no interval"
-    )
-    model = f" · {escape(str(card['model']), 60)}" if "model" in card else ""
     figure.update_layout(
         template="none", width=WIDTH, height=600, font=FONT, paper_bgcolor="white", plot_bgcolor="white",
-        title={"text": f"<b>Faithfulness card</b>{model}<br><span style='font-size:13px'>{told}</span>", "x": 0.01,
-               "xanchor": "left", "font": {"size": 16}},
+        title={"text": _title(card), "x": 0.01, "xanchor": "left", "font": {"size": 16}},
         margin={"l": 335, "r": 75, "t": 70, "b": 75}, legend={"orientation": "h", "x": -0.55, "y": -0.1},
     )  # fmt: skip
     figure.update_yaxes(
@@ -85,3 +65,27 @@ def card_figure(card: Mapping[str, Any]) -> go.Figure:
     )  # fmt: skip
     figure.update_xaxes(range=[-0.25, 1.02], zeroline=True, zerolinecolor=INK, gridcolor="#e5e5e5", dtick=0.25)
     return figure
+
+
+def _add_kind(figure: go.Figure, kind: str, entries: Sequence[Mapping[str, Any]]) -> None:
+    """Points with intervals of the rows of one kind; a row whose value is not defined has none."""
+    color, symbol = LOOKS[kind]
+    shown = [
+        (y, e)
+        for y, (e, row) in enumerate(zip(entries, ROWS, strict=True))
+        if row[2] == kind and e["value"] is not None
+    ]
+    intervals = [(e["value"], e.get("low"), e.get("high")) for _, e in shown]
+    figure.add_scatter(
+        x=[round(value, 3) for value, *_ in intervals], y=[y for y, _ in shown], mode="markers", name=kind,
+        marker={"color": color, "symbol": symbol, "size": 11}, error_x=error_bars(intervals, 3, color=color, thickness=2, width=5),
+    )  # fmt: skip
+
+
+def _title(card: Mapping[str, Any]) -> str:
+    """The model, and how many questions the card is about."""
+    said = "one explanation; no interval"
+    if "n" in card:
+        said = f"{card['n']} questions about fresh scenes, {card['masks']} masks each; mean and 95 % interval, clustered by image"
+    model = f" · {escape(str(card['model']), 60)}" if "model" in card else ""
+    return f"<b>Faithfulness card</b>{model}<br><span style='font-size:13px'>{said}</span>"

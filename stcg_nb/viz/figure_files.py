@@ -14,16 +14,16 @@ SCALE = 2  # pixels of the PNG for each of the figure's: 390 an inch at a column
 
 
 class DrawingError(StcgError, RuntimeError):
-    """There is no browser that could draw a figure as PNG or SVG."""
+    """No browser could draw a figure as PNG or SVG."""
 
 
 def save_figure(figure: go.Figure, folder: str | Path, name: str) -> list[Path]:
     """Write ``NAME.png``, ``NAME.svg`` and ``NAME.html``.
 
     Args:
-        figure: With its width and height.
-        folder: It is made if there is none.
-        name: Without ending.
+        figure: A figure that has its width and height.
+        folder: Where to write; made if there is none.
+        name: Of the files, without ending.
 
     Raises:
         DrawingError: Without kaleido, or a Chrome or Chromium for it.
@@ -42,15 +42,18 @@ def save_figure(figure: go.Figure, folder: str | Path, name: str) -> list[Path]:
 def draw(figure: go.Figure, kind: str) -> bytes:
     """The figure as PNG or SVG.
 
+    Args:
+        figure: A figure that has its width and height.
+        kind: ``"png"`` or ``"svg"``.
+
     Raises:
         DrawingError: As `save_figure`.
     """
     try:
         data: bytes = figure.to_image(kind, width=figure.layout.width, height=figure.layout.height, scale=SCALE)
     except Exception as error:  # kaleido, choreographer and plotly raise errors of many types for what they miss
-        reason = str(error).strip().splitlines()
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise DrawingError(
-            f"The figure cannot be drawn as {kind.upper()} ({reason[0] if reason else type(error).__name__}); install kaleido "
-            "and Chromium, or leave out run_dir."
+            f"The figure cannot be drawn as {kind.upper()} ({reason}); install kaleido and Chromium, or save what needs neither: HTML."
         ) from error
     return data

@@ -1,14 +1,17 @@
-"""What all figures share: colours that colour-blind people tell apart, escaped text, titles, pictures with maps over them.
+"""What all figures share: colours, escaped text, titles, error bars, and maps laid over the picture.
 
-Blue supports and vermilion opposes (Okabe and Ito 2008); the two also differ in lightness and in line style, so they survive grey
-print. All text that comes from outside is escaped, since plotly reads a part of HTML.
+Blue supports and vermilion opposes (Okabe and Ito 2008): colour-blind readers tell the two apart. They also differ in lightness and
+in line style, so grey print keeps them apart too. Text from outside is escaped, since plotly renders a subset of HTML.
 """
 
 from __future__ import annotations
 
 import base64
 import html
+import math
 import textwrap
+from collections.abc import Iterable
+from typing import Any
 
 import cv2
 import numpy as np
@@ -17,19 +20,21 @@ import plotly.graph_objects as go
 from stcg_nb.graph.stcg import STCG
 from stcg_nb.inputs.images import thumbnail
 
-SUPPORTS = "#0072B2"
-OPPOSES = "#D55E00"
+SUPPORTS = "#0072B2"  # blue
+OPPOSES = "#D55E00"  # vermilion
 NEUTRAL = "#999999"
-INK = "#222222"
-HIGHLIGHT = "#E69F00"
+INK = "#222222"  # text and outlines
+HIGHLIGHT = "#E69F00"  # what is chosen
 FONT = {"family": "DejaVu Sans, Verdana, Arial, sans-serif", "size": 13, "color": INK}
-WIDTH = 900
+WIDTH = 900  # pixels of every figure of a graph
 CONFIG = {"displaylogo": False, "showSendToCloud": False, "responsive": True}
-"""Plotly's configuration for every place that shows a figure: no logo, no button that uploads."""
+"""Plotly's configuration wherever a figure is shown: no logo, no button that uploads."""
+Interval = tuple[float, float | None, float | None]
+"""A value with the low and high end of its interval; an end that is not known is None or NaN."""
 
 
 def escape(text: str, width: int = 200) -> str:
-    """Text as text: no markup, no formulas, no line breaks, shortened to `width` characters.
+    """Text for a figure, without markup, formulas and line breaks, shortened to `width` characters.
 
     >>> escape("<b>5 $ & more</b>")
     '&lt;b&gt;5 &#36; &amp; more&lt;/b&gt;'
@@ -41,7 +46,7 @@ def escape(text: str, width: int = 200) -> str:
 
 
 def wrap(text: str, columns: int, lines: int = 2) -> str:
-    """Escaped text over a few lines."""
+    """Escaped text, broken into at most `lines` lines of `columns` characters."""
     parts = textwrap.wrap(" ".join(text.split()), columns, max_lines=lines, placeholder=" …", break_long_words=True)
     return "<br>".join(escape(p) for p in parts)
 
@@ -53,7 +58,7 @@ def _short(text: str, width: int) -> str:
 
 
 def titled(figure: go.Figure, stcg: STCG, what: str, height: int, note: str = "") -> go.Figure:
-    """Give a figure its size, its title (what, model, question, answer), and a caption below."""
+    """Give a figure its size in pixels, its title (what, model, question, answer), and a note below it; the figure itself."""
     label = f"{escape(stcg.model, 60)}: SYNTHETIC numbers, no model" if stcg.synthetic else escape(stcg.model, 60)
     asked = wrap(f"“{_short(stcg.question, 120)}” → “{_short(stcg.answer, 60)}”", 95, 3)
     figure.update_layout(
@@ -75,25 +80,63 @@ def titled(figure: go.Figure, stcg: STCG, what: str, height: int, note: str = ""
             text=caption, xref="paper", yref="paper", x=0, y=0, xanchor="left", yanchor="top",
             yshift=-18, showarrow=False, align="left", font={"size": 11, "color": "#555555"},
         )  # fmt: skip
-    if stcg.synthetic:
+    return stamped(figure, stcg.synthetic)
+
+
+def stamped(figure: go.Figure, synthetic: bool, size: int = 80) -> go.Figure:
+    """The figure; a synthetic one gets SYNTHETIC written across it, in letters of `size` pixels, since a mock made its numbers up."""
+    if synthetic:
         figure.add_annotation(
-            text="SYNTHETIC", xref="paper", yref="paper", x=0.5, y=0.5, showarrow=False, textangle=-25, opacity=0.15,
-            font={"size": 80, "color": OPPOSES},
+            text="SYNTHETIC", xref="paper", yref="paper", x=0.5, y=0.5, showarrow=False, textangle=-25, opacity=0.2,
+            font={"size": size, "color": OPPOSES},
         )  # fmt: skip
     return figure
 
 
+def error_bars(intervals: Iterable[Interval], digits: int, **look: Any) -> dict[str, Any]:
+    """Plotly's error bars, one for each interval; an end that is not known gets none.
+
+    Args:
+        intervals: Value, low end and high end of each.
+        digits: Decimals to round lengths to.
+        look: Plotly's ``color``, ``thickness`` and ``width``.
+
+    >>> bars = error_bars([(0.5, 0.25, 1.0), (2.0, None, None)], 2)
+    >>> bars["array"], bars["arrayminus"]
+    ([0.5, 0.0], [0.25, 0.0])
+    """
+
+    def length(start: float | None, end: float | None) -> float:
+        return 0.0 if start is None or end is None or math.isnan(end - start) else round(end - start, digits)
+
+    intervals = list(intervals)
+    return {
+        "type": "data", "symmetric": False, **look,
+        "array": [length(value, high) for value, _, high in intervals],
+        "arrayminus": [length(low, value) for value, low, _ in intervals],
+    }  # fmt: skip
+
+
 def jpeg(image: np.ndarray, side: int) -> str:
-    """A picture as a small ``data:`` address."""
+    """A picture, uint8 ``[height, width, 3]``, as a JPEG in a ``data:`` address, its longer side at most `side` pixels."""
     small = thumbnail(np.ascontiguousarray(image), side)
     _, data = cv2.imencode(".jpg", cv2.cvtColor(small, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 85])
     return "data:image/jpeg;base64," + base64.b64encode(data.tobytes()).decode()
 
 
 def overlay(stcg: STCG, weights: np.ndarray, top: float, side: int) -> np.ndarray:
-    """The image in pale grey, at most `side` pixels long, with regions coloured by weight: ``[region]`` to uint8 ``[y, x, 3]``.
+    """The image in pale grey with its regions coloured by weight, blue above 0 and vermilion below.
 
-    Opacity is |weight| / `top`; blue from 0 up, vermilion from 0 down. Grey, so that no colour is the image's own.
+    It is grey so that no colour is the image's own.
+
+    Args:
+        stcg: Whose image and regions.
+        weights: Of each region, ``[region]``.
+        top: The |weight| of full opacity.
+        side: Pixels of the longer side, at most.
+
+    Returns:
+        uint8 ``[height, width, 3]``.
     """
     image = thumbnail(np.ascontiguousarray(stcg.image), side)
     labels = cv2.resize(stcg.data["region_labels"].values, image.shape[1::-1], interpolation=cv2.INTER_NEAREST)
@@ -105,11 +148,20 @@ def overlay(stcg: STCG, weights: np.ndarray, top: float, side: int) -> np.ndarra
 
 
 def rgb(color: str) -> np.ndarray:
+    """A colour such as ``"#0072B2"`` as red, green and blue from 0 to 255, float32 ``[3]``."""
     return np.array([int(color[i : i + 2], 16) for i in (1, 3, 5)], dtype=np.float32)
 
 
 def outlines(labels: np.ndarray, cells: int = 128) -> tuple[list[float | None], list[float | None]]:
-    """Borders between regions as one broken line in pixel coordinates, on a grid of at most `cells` a side."""
+    """Borders between regions as one broken line.
+
+    Args:
+        labels: The region of each pixel, ``[y, x]``.
+        cells: Borders follow a grid of at most so many cells a side.
+
+    Returns:
+        x and y of the line in pixels; None breaks it.
+    """
     height, width = labels.shape
     scale = min(1.0, cells / max(height, width))
     rows, cols = max(1, round(height * scale)), max(1, round(width * scale))
@@ -130,7 +182,14 @@ def outlines(labels: np.ndarray, cells: int = 128) -> tuple[list[float | None], 
 def add_picture(
     figure: go.Figure, uri: str, box: tuple[float, float, float, float], axes: tuple[str, str] = ("x", "y")
 ) -> None:
-    """Lay a picture over x0, y0, x1, y1 in data coordinates, y downwards, behind everything else."""
+    """Put a picture behind everything else.
+
+    Args:
+        figure: Whose axes; y runs downwards.
+        uri: The picture as a ``data:`` address.
+        box: x0, y0, x1 and y1 in the axes' units.
+        axes: Names of the axes.
+    """
     figure.add_layout_image(
         source=uri, xref=axes[0], yref=axes[1], x=box[0], y=box[1], sizex=box[2] - box[0], sizey=box[3] - box[1],
         xanchor="left", yanchor="top", sizing="stretch", layer="below",

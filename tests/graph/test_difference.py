@@ -12,7 +12,7 @@ from stcg_nb.graph.stcg import STCG
 
 @pytest.fixture(scope="module")
 def stcg():
-    return STCG(sample_dataset())
+    return STCG(sample_dataset(causal=True))
 
 
 def changed(stcg: STCG, **effects: tuple[tuple[int, int], float]) -> STCG:
@@ -80,7 +80,7 @@ def test_regions_that_share_little_stay_alone():
 
 
 def test_pictures_of_two_sizes_compare(stcg):
-    data = sample_dataset()
+    data = sample_dataset(causal=True)
     half = {k: (data[k].dims, data[k].values[::2, ::2]) for k in ("image", "region_labels")}
     small = STCG(data.drop_vars(["image", "region_labels"]).assign(half))
     found = difference(stcg, small)

@@ -138,7 +138,7 @@ def test_the_networkx_view_holds_every_number(stcg):
 
 
 def test_counterfactual_edges_carry_their_interval_and_verdict():
-    stcg = STCG(sample_dataset())
+    stcg = STCG(sample_dataset(causal=True))
     edge = stcg.to_networkx().edges["word:2", "step:1", "counterfactual"]
     assert edge["low"] == float(stcg.data["word_low"][1, 2]) and edge["high"] == float(stcg.data["word_high"][1, 2])
     assert edge["verdict"] == str(stcg.data["word_verdict"][1, 2].values)

@@ -9,12 +9,14 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from jinja2 import UndefinedError
 from plotly.offline import get_plotlyjs
 from sample import ANSWER, QUESTION, sample_dataset
 
 from stcg_nb.graph.stcg import STCG
+from stcg_nb.graph.summary import summary
 from stcg_nb.viz import report as page
-from stcg_nb.viz.figures import ALL
+from stcg_nb.viz.figures import FIGURES
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 HOSTILE = (
@@ -48,7 +50,7 @@ class Opened:
         self.tab.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.tab.on("dialog", lambda dialog: (self.complaints.append("dialog"), dialog.dismiss()))
         self.tab.goto(path.as_uri())
-        self.tab.wait_for_function(f"document.querySelectorAll('.js-plotly-plot .main-svg').length >= {len(ALL)}")
+        self.tab.wait_for_function(f"document.querySelectorAll('.js-plotly-plot .main-svg').length >= {len(FIGURES)}")
         self.tab.wait_for_load_state("networkidle")
 
     def asked_outside(self, path) -> list[str]:
@@ -80,12 +82,12 @@ def test_it_asks_nobody_and_complains_of_nothing(opened):
 
 def test_every_figure_is_drawn(opened):
     stcg, _, page = opened
-    for name, make in ALL.items():
-        plot = page.tab.locator(f"#plot-{name}")
+    for name, figure in FIGURES.items():
+        made, plot = figure.draw(stcg), page.tab.locator(f"#plot-{name}")
         box = plot.locator(".main-svg").first.bounding_box()
-        assert (box["width"], box["height"]) == (900, make(stcg).layout.height)
+        assert (box["width"], box["height"]) == (900, made.layout.height)
         assert stcg.answer in plot.locator(".g-gtitle").first.text_content().replace("\u00a0", " ")
-        assert plot.locator("image").count() == len(make(stcg).layout.images)
+        assert plot.locator("image").count() == len(made.layout.images)
     assert page.tab.locator("#plot-graph .scatterlayer .js-line").count() > 1
     bars = 2 * stcg.data.sizes["perturbation"]
     assert page.tab.locator("#plot-perturbations .barlayer .point").count() == bars
@@ -172,21 +174,21 @@ def test_plots_are_those_of_the_figures():
     text = page.html(stcg)
     start = text.index('id="plots">') + len('id="plots">')
     plots = json.loads(text[start : text.index("</script>", start)])
-    assert plots == {name: json.loads(make(stcg).to_json()) for name, make in ALL.items()}
+    assert plots == {name: json.loads(figure.draw(stcg).to_json()) for name, figure in FIGURES.items()}
 
 
 def test_the_same_explanation_gives_the_same_page():
     assert page.html(STCG(sample_dataset())) == page.html(STCG(sample_dataset()))
 
 
-def test_the_finding_is_read_from_the_numbers():
+def test_the_summary_is_read_from_the_numbers():
     dataset = sample_dataset()
     words, regions = dataset["word_effect"].values * 0, dataset["region_effect"].values * 0
     words[1, 2], regions[2, 7], regions[0, 1] = 3.21, 1.5, -9
     dataset["word_effect"], dataset["region_effect"] = (("step", "word"), words), (("step", "region"), regions)
     dataset["delta_p"] = ("perturbation", np.array([0.1, -0.6, 0.0, 0.5]))
     dataset["flipped"] = ("perturbation", np.array([False, True, False, True]))
-    found = page.finding(STCG(dataset))
+    found = summary(STCG(dataset))
     word, token, other = QUESTION.split()[2], ANSWER.split()[1], ANSWER.split()[2]
     assert f"Without the word “{word}” the token “{token}” loses 3.2 nats" in found
     assert f"without region r7 the token “{other}” loses 1.5 nats" in found
@@ -194,18 +196,16 @@ def test_the_finding_is_read_from_the_numbers():
     assert "-0.60, is by color_shift" in found
 
 
-def test_the_finding_claims_no_loss_where_there_is_none():
+def test_the_summary_claims_no_loss_where_there_is_none():
     dataset = sample_dataset(perturbations=())
     for name in ("word_effect", "region_effect"):
         dataset[name] = -abs(dataset[name])
-    assert (
-        page.finding(STCG(dataset)) == "No word alone costs a token anything; no region alone costs a token anything. "
-    )
+    assert summary(STCG(dataset)) == "No word alone costs a token anything; no region alone costs a token anything. "
 
 
-@pytest.mark.parametrize("estimator", ["gradient", "causal"])
-def test_the_recipe_is_the_call_that_made_it(estimator):
-    made = sample_dataset(seed=5, estimator=estimator)
+@pytest.mark.parametrize("causal", [True, False])
+def test_the_recipe_is_the_call_that_made_it(causal):
+    made = sample_dataset(seed=5, causal=causal)
     text = markup.unescape(page.html(STCG(made)))
     assert "from stcg_nb import explain" in text
     recipe = text[text.index("explain(\n") : text.index("\n# stcg-nb")]
@@ -213,9 +213,9 @@ def test_the_recipe_is_the_call_that_made_it(estimator):
     eval(recipe, {"IMAGE": "image", "explain": lambda *a, **k: called.update(k, positional=a)})
     assert called.pop("positional") == ("image", QUESTION, "tiny")
     assert called.pop("perturbations") == made["perturbation"].values.tolist()
-    assert called.pop("masks", 0) == made.attrs["masks"]
+    assert called.pop("masks") == made.attrs["masks"]
     assert called == {
-        "estimator": estimator, "regions": "grid:4x6", "removal": made.attrs["removal"], "strength": 0.5, "seed": 5,
+        "estimator": "gradient", "regions": "grid:4x6", "removal": made.attrs["removal"], "strength": 0.5, "seed": 5,
     }  # fmt: skip
 
 
@@ -224,3 +224,49 @@ def test_the_page_of_a_causal_graph_does_not_call_its_links_attention():
     assert "Where attention links" in by_attention and "no proof of anything" in by_attention
     assert "Where attention links" not in by_cause and "no proof of anything" not in by_cause
     assert "was learnt from 256 masks" in by_cause
+
+
+class Tables(HTMLParser):
+    """The cells of a page's tables, ``[table][row][cell]``."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[list[list[str]]] = []
+        self._inside = False
+
+    def handle_starttag(self, tag, attrs):
+        self._inside = tag in ("th", "td")
+        if tag == "table":
+            self.found.append([])
+        elif tag == "tr":
+            self.found[-1].append([])
+        elif self._inside:
+            self.found[-1][-1].append("")
+
+    def handle_endtag(self, tag):
+        self._inside = False
+
+    def handle_data(self, data):
+        if self._inside:
+            self.found[-1][-1][-1] += data
+
+
+def test_the_tables_hold_the_numbers():
+    stcg = STCG(sample_dataset())
+    parser = Tables()
+    parser.feed(page.html(stcg).replace(get_plotlyjs(), ""))
+    perturbations, steps = parser.found
+    data = stcg.data
+    assert [row[0] for row in perturbations] == ["", *data["perturbation"].values]
+    assert [row[-1] for row in perturbations] == ["answer", "→ a blue car", "unchanged", "→ a blue car", "unchanged"]
+    for name, column in (("pixel_distance", 2), ("delta_w", 3), ("delta_w_js", 4), ("delta_p", 5)):
+        shown = [float(row[column]) for row in perturbations[1:]]
+        assert shown == pytest.approx(data[name].values.tolist(), rel=0.01)
+    assert [row[0] for row in steps] == ["token", *stcg.steps]
+    assert [row[5:] for row in steps[:2]] == [["moved (0–1)", "top 5 kept"], ["–", "–"]]
+    assert [float(row[2]) for row in steps[1:]] == pytest.approx(data["v"].values.tolist(), rel=0.01)
+
+
+def test_a_forgotten_value_stops_the_page():
+    with pytest.raises(UndefinedError):
+        page.PAGES.get_template("report.html").render(stcg=STCG(sample_dataset()))

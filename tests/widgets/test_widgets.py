@@ -203,7 +203,7 @@ def test_the_shown_code_is_that_of_the_state(session):
 
 def test_files_are_saved_and_the_state_comes_back(session, tmp_path, monkeypatch):
     panel, target = widgets.save_panel(session), tmp_path / "new" / "folder"
-    monkeypatch.setattr("stcg_nb.widgets.panels.save.png", lambda figure: b"\x89PNG")
+    monkeypatch.setattr("stcg_nb.widgets.panels.save.draw", lambda figure, kind: b"\x89PNG")
     panel.save(str(target))
     names = {path.name for path in target.iterdir()}
     assert names == {"state.json", "graph.png", "graph.svg", "stcg.html", "graph.graphml", "stcg.json"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import plotly.graph_objects as go
 
-from stcg_nb.study.figures.style import error_bar, finish, mean, perturbation_label
+from stcg_nb.study.figures.style import finish, interval_bars, mean, perturbation_label
 from stcg_nb.viz.theme import HIGHLIGHT, INK, OPPOSES, SUPPORTS
 
 CONTROL = "gaussian_noise"
@@ -25,7 +25,7 @@ def dissociation(rows: pd.DataFrame) -> go.Figure:
             x=[x[0]], y=[y[0]], mode="markers", name=f"{perturbation_label(name)} ({mine['scene'].nunique()})",
             marker={"size": 17, "symbol": symbols[i % 5] if name != CONTROL else "star", "color": palette[i % 5] if name != CONTROL
                     else OPPOSES, "line": {"width": 1, "color": INK}},
-            error_x=error_bar(x), error_y=error_bar(y),
+            error_x=interval_bars([x]), error_y=interval_bars([y]),
         )  # fmt: skip
     figure.update_xaxes(title_text="ΔW (10⁻³)", rangemode="tozero")
     figure.update_yaxes(title_text="answers changed (%)", range=[-4, 104])

@@ -1,8 +1,8 @@
-"""Figures of the study's findings: pure functions of what `Study.measure` gives to `plotly.graph_objects.Figure`.
+"""What the study's figures share: size, letters, means with their intervals, and names of perturbations.
 
-They are made for the column of a paper (3.4 inches): 660 pixels wide with letters of at least 17, so that printed at that width
-nothing is under 6 points. Means stand with 95 % intervals clustered by image, and n is on the figure. Numbers are rounded to what
-is the same on every processor, so that notebooks can be compared exactly.
+The figures are made for the column of a paper (3.4 inches): they are 660 pixels wide with letters of at least 16, so that printed
+at that width nothing is under 6 points. Means stand with 95 % intervals clustered by image, and n is on the figure. Numbers are
+rounded to what is the same on every processor, so that notebooks can be compared exactly.
 """
 
 from __future__ import annotations
@@ -10,26 +10,15 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Callable, Sequence
 
-import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
 from stcg_nb.stats.bootstrap import cluster_bootstrap
-from stcg_nb.viz.theme import INK, OPPOSES, SUPPORTS, escape
+from stcg_nb.viz.theme import INK, SUPPORTS, Interval, error_bars, escape
 
 WIDTH = 660
 FONT = {"family": "DejaVu Sans, Verdana, Arial, sans-serif", "size": 18, "color": INK}
 SMALL = 17
-
-
-def stamped(figure: go.Figure, synthetic: bool) -> go.Figure:
-    """The figure; one from the mock says on its face that its numbers are made up."""
-    if synthetic:
-        figure.add_annotation(
-            text="SYNTHETIC", xref="paper", yref="paper", x=0.5, y=0.5, showarrow=False, textangle=-25, opacity=0.2,
-            font={"size": 80, "color": OPPOSES},
-        )  # fmt: skip
-    return figure
 
 
 def span(counts: Sequence[int]) -> str:
@@ -47,42 +36,42 @@ def by_mean(rows: pd.DataFrame, key: str) -> list[str]:
     return [str(k) for k in rows.groupby("perturbation")[key].mean().sort_values().index]
 
 
-Values = tuple[float, float, float]
-
-
-def mean(rows: pd.DataFrame, key: str, scale: float = 1.0) -> Values:
-    """Mean, low, high, clustered by scene, rounded."""
+def mean(rows: pd.DataFrame, key: str, scale: float = 1.0) -> Interval:
+    """The mean of a column times `scale`, with the ends of its interval clustered by scene, rounded."""
     found = cluster_bootstrap(rows[key].to_numpy(dtype=float) * scale, rows["scene"].to_numpy())
     return rounded(found.value), rounded(found.low), rounded(found.high)
 
 
 def rounded(value: float) -> float:
+    """A number to two decimals, and 0 without a sign."""
     return round(value, 2) + 0.0
 
 
-def error_bar(value: Values) -> dict[str, object]:
-    return error_bars([value])
-
-
-def error_bars(values: Sequence[Values]) -> dict[str, object]:
-    """Plotly's error bars; none where the interval cannot be known."""
-    return {
-        "type": "data", "symmetric": False, "thickness": 2.5, "width": 6,
-        "array": [rounded(np.nan_to_num(high - mean)) for mean, _, high in values],
-        "arrayminus": [rounded(np.nan_to_num(mean - low)) for mean, low, _ in values],
-    }  # fmt: skip
+def interval_bars(values: Sequence[Interval], color: str | None = None) -> dict[str, object]:
+    """Plotly's error bars of means, ``[point]``, in the study's look; none where the interval cannot be known."""
+    look = {"thickness": 2.5, "width": 6}
+    return error_bars(values, 2, **look) if color is None else error_bars(values, 2, **look, color=color)
 
 
 def add_intervals(
     figure: go.Figure,
-    values: Sequence[Values],
+    values: Sequence[Interval],
     y: Sequence[float],
     name: str,
     color: str | Sequence[str],
     symbol: str | Sequence[str],
     col: int | None = None,
 ) -> None:
-    """Points with horizontal intervals."""
+    """Points with horizontal intervals.
+
+    Args:
+        figure: Gets them.
+        values: Mean, low and high end of each, ``[point]``.
+        y: Height of each, ``[point]``.
+        name: In the legend; an empty one is not there.
+        color, symbol: Of all, or of each, ``[point]``.
+        col: Of the subplot, if there are several.
+    """
     colors = [color] * len(values) if isinstance(color, str) else list(color)
     symbols = [symbol] * len(values) if isinstance(symbol, str) else list(symbol)
     where = {} if col is None else {"row": 1, "col": col}
@@ -90,13 +79,22 @@ def add_intervals(
         figure.add_scatter(
             x=[value[0]], y=[y[i]], mode="markers", name=name, legendgroup=name, showlegend=bool(name) and i == 0,
             marker={"size": 9, "color": colors[i], "symbol": symbols[i], "line": {"width": 2, "color": colors[i]}},
-            error_x={**error_bar(value), "color": colors[i]}, **where,
+            error_x=interval_bars([value], colors[i]), **where,
         )  # fmt: skip
 
 
 def add_dots(
-    figure: go.Figure, col: int, names: Sequence[str], value: Callable[[str], Values], colors: Sequence[str]
+    figure: go.Figure, col: int, names: Sequence[str], value: Callable[[str], Interval], colors: Sequence[str]
 ) -> None:
+    """A point with its interval for each perturbation, from the bottom up, whose names stand on the y axis.
+
+    Args:
+        figure: Gets them.
+        col: Of the subplot.
+        names: Perturbations, ``[perturbation]``.
+        value: Mean, low and high end of each.
+        colors: Of each, ``[perturbation]``.
+    """
     symbols = ["circle" if c == SUPPORTS else "square" for c in colors]
     add_intervals(figure, [value(k) for k in names], list(range(len(names))), "", colors, symbols, col)
     figure.update_yaxes(tickvals=list(range(len(names))), ticktext=[perturbation_label(k) for k in names], col=col)
@@ -108,7 +106,15 @@ def perturbation_label(perturbation: str) -> str:
 
 
 def finish(figure: go.Figure, height: int, note: str = "", below: int = 64, top: int = 16) -> go.Figure:
-    """Size, letters, axes, and a note that begins so many pixels below the axes."""
+    """Give a figure the study's size, letters, axes and a note; the figure itself.
+
+    Args:
+        figure: Changed in place.
+        height: Pixels.
+        note: Stands below the axes.
+        below: Pixels from the axes to the note.
+        top: Pixels above the axes.
+    """
     lines = [escape(line) for line in textwrap.wrap(note, 66)]
     figure.update_layout(
         template="none", width=WIDTH, height=height, font=FONT, paper_bgcolor="white", plot_bgcolor="white",

@@ -7,7 +7,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from stcg_nb.study.figures.style import error_bars, finish, mean
+from stcg_nb.study.figures.style import finish, interval_bars, mean
 from stcg_nb.viz.theme import NEUTRAL, OPPOSES, SUPPORTS
 
 
@@ -28,7 +28,7 @@ def evolution(rows: pd.DataFrame, closer: np.ndarray, null: np.ndarray) -> go.Fi
     steps = [k for k in sorted(apart["apart"].unique()) if (apart["apart"] == k).sum() >= 5]
     values = [mean(apart[apart["apart"] == k], "js") for k in steps]
     figure.add_scatter(
-        x=[int(k) for k in steps], y=[v[0] for v in values], error_y=error_bars(values), mode="lines+markers", row=1, col=1,
+        x=[int(k) for k in steps], y=[v[0] for v in values], error_y=interval_bars(values), mode="lines+markers", row=1, col=1,
         line={"color": SUPPORTS, "width": 2.5}, marker={"size": 10}, showlegend=False,
     )  # fmt: skip
     figure.update_xaxes(title_text="tokens apart", dtick=2, col=1)
@@ -63,7 +63,7 @@ def reliance(rows: pd.DataFrame) -> go.Figure:
         steps = [s for s in sorted(mine["step"].unique()) if (mine["step"] == s).sum() >= 5]
         values = [mean(mine[mine["step"] == s], "nats") for s in steps]
         figure.add_scatter(
-            x=[int(s) for s in steps], y=[v[0] for v in values], error_y=error_bars(values), mode="markers", name=label,
+            x=[int(s) for s in steps], y=[v[0] for v in values], error_y=interval_bars(values), mode="markers", name=label,
             marker={"size": 11, "symbol": symbol, "color": color},
         )  # fmt: skip
     figure.update_xaxes(title_text="token of the answer", dtick=1)

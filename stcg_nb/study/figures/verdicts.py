@@ -8,13 +8,11 @@ import numpy as np
 import plotly.graph_objects as go
 
 from stcg_nb.stats.comparisons import NOT_SUPPORTED, SUPPORTED, UNDECIDED
-from stcg_nb.study.figures.style import finish, span
+from stcg_nb.study.figures.style import finish, interval_bars, span
 from stcg_nb.study.findings import Finding
 from stcg_nb.viz.theme import INK, NEUTRAL, OPPOSES, SUPPORTS
 
 VERDICT_COLORS = {SUPPORTED: SUPPORTS, NOT_SUPPORTED: OPPOSES, UNDECIDED: NEUTRAL}
-
-
 VERDICT_SYMBOLS = {SUPPORTED: "circle", NOT_SUPPORTED: "x", UNDECIDED: "diamond-open"}
 
 
@@ -27,7 +25,7 @@ def verdicts(findings: Sequence[Finding]) -> go.Figure:
         figure.add_scatter(
             x=[shown], y=[i], mode="markers", showlegend=False,
             marker={"size": 14, "color": color, "symbol": VERDICT_SYMBOLS[finding.verdict], "line": {"width": 2, "color": color}},
-            error_x={"type": "data", "array": [1], "color": color, "thickness": 2.5, "width": 6},
+            error_x=interval_bars([(shown, shown - 1, shown + 1)], color),
         )  # fmt: skip
     figure.add_vline(x=0, line={"color": INK, "width": 1.5, "dash": "dot"})
     names = [f"<b>{f.key}</b><br>{f.verdict}" for f in reversed(findings)]

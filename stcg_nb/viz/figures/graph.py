@@ -1,4 +1,4 @@
-"""The graph over the image, on one sheet read from top to bottom: the question's words, the image, the answer's tokens.
+"""The graph over the image, on one page read from top to bottom: the question's words, the image, the answer's tokens.
 
 Links run from words and regions down to the answer step that they bear on (and from words to regions for alignment). Width is
 |weight|; a blue link supports and a vermilion one opposes. Where edges have verdicts, solid is confirmed, dashed hidden and dotted
@@ -8,19 +8,20 @@ drawn, and none whose interval holds zero; the caption says how many are left ou
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import plotly.graph_objects as go
 
 from stcg_nb.graph.selection import TOGETHER, Shown, View, choose, players, totals
 from stcg_nb.graph.stcg import STCG, Edge
-from stcg_nb.viz.layout import bend, lay_out, middle_of
+from stcg_nb.viz.figures.base import figure
+from stcg_nb.viz.layout import Layout, Point, lay_out, middle_of, strokes
 from stcg_nb.viz.theme import INK, NEUTRAL, OPPOSES, SUPPORTS, add_picture, escape, jpeg, outlines, overlay, titled
 
 THREE_NOTE = "Three lines from one dot: three together. "
 VERDICT_NOTE = "Solid: attention shows it too; dashed: hidden from attention; dotted grey: attention without effect. "
-WIDTHS = (1.2, 2.6, 4.5, 7.0)
+WIDTHS = (1.2, 2.6, 4.5, 7.0)  # pixels of a link, from weak to strong
 DIM = 0.12  # opacity of links that do not touch the chosen node
 UNITS = {
     "counterfactual": "nats of log-odds lost without it",
@@ -29,6 +30,10 @@ UNITS = {
 }
 
 
+@figure(
+    "graph",
+    caption="Read from top to bottom: words, image, answer. A thick blue link: without that word or region the token loses much.",
+)
 def graph_figure(
     stcg: STCG,
     *,
@@ -44,39 +49,29 @@ def graph_figure(
         stcg: What to show.
         links: ``"counterfactual"``: what the answer loses, in nats, without a word or region; ``"alignment"``; or
             ``"interaction"``: two or three that are worth more (blue) or less (vermilion) together than one by one, each at the
-            step where it is strongest; found where a causal graph was fitted.
+            step where it is strongest; only a causal graph has them.
         top: How many links to draw, the strongest first.
         step: The answer's step to show, from 0; all of them if left out.
-        beyond: Links are drawn whose whole interval lies further from zero than this.
+        beyond: Links are drawn whose whole interval lies further from zero than this, in nats.
         node: A word, region or step, such as ``"word:3"``: its links stand out.
 
     Raises:
-        InputError: For other links, fewer than one, interactions of an estimator that finds none, or a step or node that is not
-            there.
+        InputError: For other links, fewer than one, interactions where there are none, or a step or node that is not there.
     """
     view = View(links, top, step, beyond, node)
     shown = choose(stcg, view)
     word_totals, region_totals = totals(stcg, view)
-    sheet = lay_out(stcg)
-    w, h, unit = sheet.width, sheet.height, max(stcg.image.shape[:2])
+    layout, signed = lay_out(stcg), links != "alignment"
 
     figure = go.Figure()
-    picture = jpeg(overlay(stcg, region_totals, float(np.abs(region_totals).max()), 480), 480)
-    add_picture(figure, picture, (-w / 2, 0, w / 2, h))
-    xs, ys = outlines(stcg.data["region_labels"].values)
-    figure.add_scatter(
-        x=[None if x is None else round(x / unit - w / 2, 4) for x in xs],
-        y=[None if y is None else round(y / unit, 4) for y in ys],
-        mode="lines", line={"color": "rgba(60,60,60,0.35)", "width": 0.7}, hoverinfo="skip", showlegend=False,
-    )  # fmt: skip
-    _add_links(figure, shown, sheet.places, links != "alignment")
-    _add_names(figure, stcg, sheet.places, word_totals, links != "alignment")
+    _add_image(figure, stcg, layout, region_totals)
+    _add_links(figure, shown, layout.places, signed)
+    _add_names(figure, stcg, layout.places, word_totals, signed)
 
-    figure.update_xaxes(visible=False, range=[-sheet.half - 0.04, sheet.half + 0.04], fixedrange=False)
-    figure.update_yaxes(visible=False, range=[sheet.last + 0.1, sheet.first - 0.09], scaleanchor="x", scaleratio=1)
-    pixels = 880 / (2 * sheet.half + 0.08) * (sheet.last - sheet.first + 0.19)
-    scale = min(1.0, 900 / pixels)
-    titled(figure, stcg, headline(stcg, view), int(pixels * scale) + 160, caption(stcg, view, shown))
+    figure.update_xaxes(visible=False, range=[-layout.half - 0.04, layout.half + 0.04], fixedrange=False)
+    figure.update_yaxes(visible=False, range=[layout.last + 0.1, layout.first - 0.09], scaleanchor="x", scaleratio=1)
+    pixels = 880 / (2 * layout.half + 0.08) * (layout.last - layout.first + 0.19)
+    titled(figure, stcg, headline(stcg, view), int(min(pixels, 900)) + 160, caption(stcg, view, shown))
     figure.update_layout(
         margin={"l": 10, "r": 10, "t": 84, "b": 66},
         legend={"orientation": "h", "x": 1, "xanchor": "right", "y": 1.0, "yanchor": "bottom", "font": {"size": 12}},
@@ -109,21 +104,30 @@ def caption(stcg: STCG, view: View, shown: Shown) -> str:
     )
 
 
-def _add_links(figure: go.Figure, shown: Shown, places: dict[str, tuple[float, float]], causal: bool) -> None:
-    """Links as a few broken lines, one for each style and width, and invisible markers to point at."""
+def _add_image(figure: go.Figure, stcg: STCG, layout: Layout, weights: np.ndarray) -> None:
+    """The image with its regions outlined and shaded by weight, ``[region]``."""
+    w, h, unit = layout.width, layout.height, max(stcg.image.shape[:2])
+    shaded = jpeg(overlay(stcg, weights, float(np.abs(weights).max()), 480), 480)
+    add_picture(figure, shaded, (-w / 2, 0, w / 2, h))
+    xs, ys = outlines(stcg.data["region_labels"].values)
+    figure.add_scatter(
+        x=[None if x is None else round(x / unit - w / 2, 4) for x in xs],
+        y=[None if y is None else round(y / unit, 4) for y in ys],
+        mode="lines", line={"color": "rgba(60,60,60,0.35)", "width": 0.7}, hoverinfo="skip", showlegend=False,
+    )  # fmt: skip
+
+
+def _add_links(figure: go.Figure, shown: Shown, places: Mapping[str, Point], signed: bool) -> None:
+    """Links as a few broken lines, one for each style and width, and markers in their middles that give their numbers."""
     groups: dict[tuple[bool, str, str, str, int], tuple[list[float | None], list[float | None]]] = {}
-    middles: list[tuple[float, float, str, str]] = []
     for dim, edges in ((True, shown.dimmed), (False, [*shown.spurious, *shown.drawn])):
         for edge in edges:
             size = 0 if edge.verdict == "spurious" else width_class(edge, shown.strongest)
-            xs, ys = groups.setdefault((dim, *style(edge, causal), size), ([], []))
-            for x, y in _lines(edge, places):
+            xs, ys = groups.setdefault((dim, *style(edge, signed), size), ([], []))
+            for stroke in strokes(edge, places):
+                x, y = _points(stroke)
                 xs += [*np.round(x, 4).tolist(), None]
                 ys += [*np.round(y, 4).tolist(), None]
-            said = f" ({edge.verdict})" if edge.verdict else ""
-            across, down = (round(float(v), 4) for v in middle_of(edge, places))
-            dot = "rgba(0,0,0,0)" if edge.third is None or dim else style(edge, causal)[1]
-            middles.append((across, down, f"{' → '.join(players(edge))}: {edge.weight:+.3g}{said}", dot))
     named: set[str] = set()
     for (dim, name, color, dash, size), (xs, ys) in sorted(groups.items(), key=lambda g: (not g[0][0], -g[0][4])):
         figure.add_scatter(
@@ -131,28 +135,35 @@ def _add_links(figure: go.Figure, shown: Shown, places: dict[str, tuple[float, f
             line={"color": color, "width": WIDTHS[size], "dash": dash}, opacity=DIM if dim else 0.45 + 0.15 * size,
         )  # fmt: skip
         named.add(name)
+    _add_middles(figure, shown, places, signed)
+
+
+def _add_middles(figure: go.Figure, shown: Shown, places: Mapping[str, Point], signed: bool) -> None:
+    """A marker in the middle of each link, invisible but where three meet, whose hover text gives the link's weight."""
+    edges = [*shown.dimmed, *shown.spurious, *shown.drawn]
+    middles = [middle_of(edge, places) for edge in edges]
+    said = [f" ({edge.verdict})" if edge.verdict else "" for edge in edges]
+    visible = [edge.third is not None and i >= len(shown.dimmed) for i, edge in enumerate(edges)]
     figure.add_scatter(
-        x=[m[0] for m in middles], y=[m[1] for m in middles], mode="markers", showlegend=False,
-        marker={"size": 12, "color": [m[3] for m in middles]}, text=[m[2] for m in middles], hoverinfo="text",
+        x=[round(float(x), 4) for x, _ in middles], y=[round(float(y), 4) for _, y in middles], mode="markers", showlegend=False,
+        marker={
+            "size": 12,
+            "color": [style(e, signed)[1] if seen else "rgba(0,0,0,0)" for e, seen in zip(edges, visible, strict=True)],
+        },
+        text=[f"{' → '.join(players(e))}: {e.weight:+.3g}{verdict}" for e, verdict in zip(edges, said, strict=True)],
+        hoverinfo="text",
     )  # fmt: skip
 
 
-def _lines(edge: Edge, places: dict[str, tuple[float, float]]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """x and y of a link's line; of a link of three, of the lines from its middle to each."""
-    if edge.third is not None:
-        middle = middle_of(edge, places)
-        for player in players(edge):
-            ends = np.array([middle, places[player]])
-            yield ends[:, 0], ends[:, 1]
-        return
+def _points(stroke: Sequence[Point]) -> tuple[np.ndarray, np.ndarray]:
+    """x and y of the points that a stroke is drawn through, ``[point]`` each: 13 of a Bézier curve, the two ends of a line."""
+    ends = np.array(stroke)
+    if len(ends) == 2:
+        return ends[:, 0], ends[:, 1]
     u = np.linspace(0, 1, 13)
     weights = [(1 - u) ** 3, 3 * (1 - u) ** 2 * u, 3 * (1 - u) * u**2, u**3]
-    start, end = places[edge.source], places[edge.target]
-    x, y = (
-        sum((b * v for b, v in zip(weights, c, strict=True)), np.zeros(len(u)))
-        for c in zip(start, *bend(start, end), end, strict=True)
-    )
-    yield x, y
+    x, y = (sum((b * v for b, v in zip(weights, column, strict=True)), np.zeros(len(u))) for column in ends.T)
+    return x, y
 
 
 def width_class(edge: Edge, strongest: float) -> int:
@@ -160,24 +171,23 @@ def width_class(edge: Edge, strongest: float) -> int:
     return min(3, int(abs(edge.weight) / strongest * 4))
 
 
-def style(edge: Edge, causal: bool) -> tuple[str, str, str]:
-    """Name in the legend, colour and dash."""
+def style(edge: Edge, signed: bool) -> tuple[str, str, str]:
+    """A link's name in the legend, its colour and its dash; `signed` is False for alignment, whose weights have no sign."""
     if edge.verdict == "spurious":
         return "spurious", NEUTRAL, "dot"
     positive = edge.weight > 0
     name, color = ("supports", SUPPORTS) if positive else ("opposes", OPPOSES)
     if edge.kind in TOGETHER:
         name = "together" if positive else "instead of each other"
-    if not causal:
+    if not signed:
         name = "link"
     if edge.verdict == "hidden":
         return f"{name}, hidden", color, "dash"
     return name, color, "solid" if positive or edge.verdict or edge.kind in TOGETHER else "dash"
 
 
-def _add_names(
-    figure: go.Figure, stcg: STCG, places: dict[str, tuple[float, float]], totals: np.ndarray, signed: bool
-) -> None:
+def _add_names(figure: go.Figure, stcg: STCG, places: Mapping[str, Point], totals: np.ndarray, signed: bool) -> None:
+    """Words, bold and coloured where their total, ``[word]``, is large, and the answer's tokens, each with its probability."""
     top = float(np.abs(totals).max()) or 1.0
     shared = {"showarrow": False, "borderpad": 4, "font": {"size": 14, "color": INK}}
     names = []

@@ -16,7 +16,7 @@ from stcg_nb.attention.knockout import Cut, can_cut
 from stcg_nb.errors import StcgError
 from stcg_nb.graph.selection import View, choose, ends, node_labels
 from stcg_nb.graph.stcg import STCG
-from stcg_nb.graph.summary import finding
+from stcg_nb.graph.summary import summary
 from stcg_nb.options import choices
 from stcg_nb.viz.figures.graph import caption
 from stcg_nb.viz.graph_svg import Drawing
@@ -119,7 +119,7 @@ class Explorer(Panel):
         return self._draw_of(shown).svg(view, picked, state.cuts, state.boxes if self._pen.value else ())
 
     def static(self) -> dict[str, str]:
-        return {"text/html": self._finding.value} if self._shown is None else {"image/svg+xml": self.svg()}
+        return {"text/html": self._summary.value} if self._shown is None else {"image/svg+xml": self.svg()}
 
     def _view(self, shown: Explanation) -> tuple[View, str | None]:
         """The chosen view, without what the shown graph does not have: the choices may have moved on since."""
@@ -163,10 +163,10 @@ class Explorer(Panel):
             said = "The graph holds; press Explain to have the chosen perturbations measured in it too."
         self._stale.value = f"<span role='status' style='color:#a33a00'>{said}</span>" if said else ""
         if shown is None:
-            self._finding.value = "<span style='color:#555'>Nothing is explained yet.</span>"
+            self._summary.value = "<span style='color:#555'>Nothing is explained yet.</span>"
             self._details.value = self._cut_result.value = self._caption.value = ""
             return
-        self._finding.value = text(finding(shown.stcg))
+        self._summary.value = text(summary(shown.stcg))
         view, picked = self._view(shown)
         note = caption(shown.stcg, view, choose(shown.stcg, view))
         self._caption.value = f"<div style='color:#555;font-size:12px;line-height:1.4'>{text(note)}</div>"
@@ -235,7 +235,7 @@ class Explorer(Panel):
         )
         self._cut_button = w.Button(description="Cut link", icon="cut", disabled=True)
         self._restore = w.Button(description="Restore all", disabled=True)
-        self._finding, self._details, self._stale, self._cut_result = w.HTML(), w.HTML(), w.HTML(), w.HTML()
+        self._summary, self._details, self._stale, self._cut_result = w.HTML(), w.HTML(), w.HTML(), w.HTML()
 
     def _arrange(self) -> w.VBox:
         self._attention = w.VBox([self._site, w.HBox([self._layer, self._head])])
@@ -267,7 +267,7 @@ class Explorer(Panel):
         )
         picture = w.VBox([self._canvas, self._caption], layout=w.Layout(flex="1 1 560px", min_width="360px"))
         body = w.HBox([picture, side], layout=w.Layout(flex_flow="row wrap", align_items="flex-start"))
-        return self.framed(self._finding, body)
+        return self.framed(self._summary, body)
 
     def _listen(self) -> None:
         session = self.session

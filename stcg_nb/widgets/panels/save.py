@@ -10,6 +10,7 @@ import ipywidgets as w
 
 from stcg_nb.errors import InputError, StcgError
 from stcg_nb.files import write
+from stcg_nb.viz.figure_files import draw
 from stcg_nb.viz.figures.graph import graph_figure
 from stcg_nb.viz.report import write_html
 from stcg_nb.widgets.canvas import CopyText
@@ -91,7 +92,7 @@ class SavePanel(Panel):
                 figure = graph_figure(
                     stcg, links=view.links, top=view.top, step=view.step, beyond=view.beyond, node=view.node
                 )
-                written.append(write(target / "graph.png", png(figure)))
+                written.append(write(target / "graph.png", draw(figure, "png")))
             if "SVG" in chosen:
                 written.append(write(target / "graph.svg", drawn.encode()))
             for name, file, save in (
@@ -131,19 +132,3 @@ class SavePanel(Panel):
     def _show(self) -> None:
         state = self.session.state
         self._code.text, self._command.text, self._json.text = code(state), command(state), state.to_json()
-
-
-def png(figure: Any) -> bytes:
-    """A figure as PNG, by kaleido and a Chrome or Chromium on the kernel's machine.
-
-    Raises:
-        InputError: If they are missing.
-    """
-    try:
-        content: bytes = figure.to_image(format="png", scale=1.5)
-    except Exception as error:  # kaleido and the browser fail in many ways
-        reason = str(error).strip().split("\n")[0] or type(error).__name__
-        raise InputError(
-            f"No PNG could be drawn ({reason}); install kaleido and Chromium, or leave out PNG: SVG needs neither."
-        ) from error
-    return content
