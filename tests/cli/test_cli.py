@@ -14,11 +14,12 @@ import pytest
 from PIL import Image
 
 import stcg_nb
-from stcg_nb import cli, demo
+from stcg_nb import demo
 from stcg_nb.cli import main
 from stcg_nb.explanation import explain
 from stcg_nb.graph.stcg import STCG
 from stcg_nb.inputs.perturbations import DEFAULT
+from stcg_nb.notebooks import read_value
 from stcg_nb.scenes.questions import KINDS
 from stcg_nb.viz import report as page
 
@@ -135,7 +136,7 @@ def bad(tmp_path) -> Path:
         ({"--model": ""}, "'' is neither"),
         ({"--model": "x" * 5000}, "is neither"),
         ({"--model": "nobody/nothing"}, "nobody/nothing could not be loaded"),
-        ({"--estimator": "shap"}, "valid are attention, rollout, gradient"),
+        ({"--estimator": "shap"}, "valid are attention, gradient, rollout"),
         ({"--regions": "voronoi"}, "valid are 'slic'"),
         ({"--regions": "grid:999x999"}, "does not fit"),
         ({"--perturbations": "center_mask,blurr"}, "'blurr' is no perturbation; valid are center_mask"),
@@ -356,7 +357,7 @@ def test_a_terminal_without_emoji_is_no_reason_to_fail(tmp_path):
     ],
 )  # fmt: skip
 def test_values_of_parameters(text, value):
-    read = cli.read_value(text)
+    read = read_value(text)
     assert read == value and type(read) is type(value)
 
 

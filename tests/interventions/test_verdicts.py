@@ -9,7 +9,6 @@ import torch
 from stcg_nb.case import Case
 from stcg_nb.errors import InputError
 from stcg_nb.explanation import explain
-from stcg_nb.inputs.regions import make_regions
 from stcg_nb.interventions.causal_graph import find_causes
 from stcg_nb.interventions.masking import Game
 from stcg_nb.interventions.verdicts import VERDICTS, attended, verdict
@@ -45,15 +44,13 @@ def maps(mock, text, layers=3):
 
 def test_attention_links_where_every_layer_agrees(mock):
     """All layers read word 2 and the upper half; of word 4 one layer of three reads a lot, the others nothing."""
-    prompt = mock.prompt(QUESTION)
     row = np.full(mock.n_queries + 6, 0.5 / mock.n_queries)
     row[mock.n_queries :] = 0
     rows = [row.copy() for _ in range(3)]
     for layer, r in enumerate(rows):
         r[mock.n_queries + 2] = 0.4
         r[mock.n_queries + 4] = 0.9 if layer == 0 else 0
-    regions = make_regions(SCENE.image, "grid:2x1")
-    linked = attended(maps(mock, np.array(rows)), mock, prompt, regions)
+    linked = attended(Case.read(SCENE.image, QUESTION, mock, regions="grid:2x1"), maps(mock, np.array(rows)))
     assert linked.step_word.tolist() == [[False, False, True, False, False, False]] * 2
     assert linked.step_patch.tolist() == [[True, False]] * 2
     assert linked.word_patch.tolist() == [[True, False]] * 6
@@ -64,7 +61,7 @@ def test_even_attention_links_nothing(mock):
         "qformer_self": torch.eye(32)[None], "qformer_cross": torch.full((2, 32, 257), 1 / 257),
         "encoder": torch.full((2, 38, 38), 1 / 38), "decoder": torch.eye(2)[None], "cross": torch.full((2, 2, 38), 1 / 38),
     }  # fmt: skip
-    linked = attended(even, mock, mock.prompt(QUESTION), make_regions(SCENE.image, "grid:2x2"))
+    linked = attended(Case.read(SCENE.image, QUESTION, mock, regions="grid:2x2"), even)
     assert not linked.step_word.any() and not linked.step_patch.any() and not linked.word_patch.any()
 
 
@@ -74,11 +71,7 @@ def test_the_four_verdicts():
 
 
 def test_the_causal_estimator_holds_the_causal_graph(mock, stcg):
-    prompt = mock.prompt(QUESTION)
-    game = Game(
-        Case(mock, SCENE.image, prompt, mock.answer([SCENE.image], prompt)[0], make_regions(SCENE.image, "grid:2x2"))
-    )
-    causes = find_causes(game, MASKS, 0)
+    causes = find_causes(Game(Case.read(SCENE.image, QUESTION, mock, regions="grid:2x2")), MASKS, 0)
     data, words = stcg.data, len(stcg.words)
     assert data.sizes["link"] == causes.in_graph.sum()
     assert data.attrs["estimator"] == "attention" and data.attrs["masks"] == MASKS
@@ -101,10 +94,19 @@ def test_effects_are_exact_and_within_their_interval(mock, stcg):
         assert set(np.unique(data[f"{kind}_verdict"])) <= set(VERDICTS)
 
 
-def test_steps_align_with_what_surely_supports_them(stcg):
+def test_links_by_cause_are_what_surely_supports_a_step(stcg):
     data = stcg.data
     sure = data["region_low"] > 0
-    np.testing.assert_allclose(data["step_region"], np.where(sure, data["region_effect"], 0), atol=1e-9)
+    np.testing.assert_allclose(stcg.links("causes").step_region, np.where(sure, data["region_effect"], 0), atol=1e-9)
+
+
+def test_a_causal_graph_keeps_what_attention_links(mock, stcg):
+    alone = explain(SCENE.image, QUESTION, mock, masks=0, regions="grid:2x2")
+    for name, by_attention in alone.links("alignment")._asdict().items():
+        np.testing.assert_allclose(stcg.data[name], by_attention, atol=1e-6)
+        assert not np.allclose(getattr(stcg.links("causes"), name), by_attention)
+    with pytest.raises(InputError, match="masks=0"):
+        alone.links("causes")
 
 
 def test_another_estimator_has_no_links_and_exact_intervals(mock):
@@ -115,7 +117,7 @@ def test_another_estimator_has_no_links_and_exact_intervals(mock):
 
 
 def test_what_cannot_be(mock):
-    with pytest.raises(InputError, match="attention, rollout, gradient, causal"):
+    with pytest.raises(InputError, match="attention, gradient, rollout"):
         explain(SCENE.image, QUESTION, mock, estimator="magic")
     with pytest.raises(InputError, match="at least 24"):
         explain(SCENE.image, QUESTION, mock, masks=5)

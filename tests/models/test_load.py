@@ -558,24 +558,17 @@ def test_a_hub_id_is_read_from_the_cache_offline_at_its_revision(folder, tmp_pat
     assert "me/other could not be loaded" in refusal and "HF_HUB_OFFLINE is set" in refusal
 
 
-def test_flags_of_the_command_line_are_settings_while_it_runs():
-    args = cli._parser().parse_args(
-        [
-            "explain",
-            "a.png",
-            "why?",
-            "--device",
-            "cpu",
-            "--dtype",
-            "bfloat16",
-            "--quantisation",
-            "8bit",
-            "--revision",
-            "v1",
-        ]
-    )
+def test_flags_of_the_command_line_are_settings_while_it_runs(monkeypatch):
+    seen = []
+
+    def asked(name):
+        seen.append((name, Settings()))
+        raise ModelError("seen enough")
+
+    monkeypatch.setattr("stcg_nb.models.load_model", asked)
     before = Settings()
-    with cli._as_settings(args):
-        now = Settings()
-    assert (now.device, now.dtype, now.quantisation, now.revision) == ("cpu", "bfloat16", "8bit", "v1")
+    flags = ["--device", "cpu", "--dtype", "bfloat16", "--quantisation", "8bit", "--revision", "v1"]
+    assert cli.main(["accuracy", "--model", "me/mine", *flags]) == 1
+    ((name, now),) = seen
+    assert (name, now.device, now.dtype, now.quantisation, now.revision) == ("me/mine", "cpu", "bfloat16", "8bit", "v1")
     assert Settings() == before
