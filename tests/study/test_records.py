@@ -17,7 +17,8 @@ from stcg_nb.scenes.questions import Question, sample
 from stcg_nb.stats.divergence import js_distance
 from stcg_nb.study import measurements
 from stcg_nb.study.measurements import match
-from stcg_nb.study.records import Study, check_claimed, check_names, check_number, read_card
+from stcg_nb.study.parameters import check_claimed, check_names, check_number
+from stcg_nb.study.records import Study, read_card
 
 SCENE, QUESTION = next(sample(1, 5, ("color",)))
 
@@ -77,9 +78,11 @@ def test_records_of_another_run_are_not_mixed_in(mock, tmp_path):
 @pytest.mark.parametrize(
     ("parameters", "what"),
     [
-        ({"n": "many"}, "n is 'many'"), ({"n": 1}, "from 2 to"), ({"n": True}, "n is True"), ({"n": 2.5}, "whole"),
-        ({"seed": -1}, "seed is -1"), ({"kinds": "color"}, "kinds is 'color'"), ({"kinds": ["x"]}, "holds 'x'"),
-        ({"records": 3}, "records is 3"),
+        ({"n": "many"}, "n is 'many': input should be a valid integer"), ({"n": True}, "n is True: .* integer"),
+        ({"n": 1}, "n is 1: input should be greater than or equal to 2"), ({"n": 2.5}, "n is 2.5: .* integer"),
+        ({"n": 10**9}, "less than or equal to 100000"), ({"seed": -1}, "seed is -1: .* equal to 0"),
+        ({"kinds": "color"}, "kinds is 'color'"), ({"kinds": ()}, r"kinds is \(\): .* at least 1"),
+        ({"kinds": ["color", "x"]}, r"kinds\[1\] is 'x': valid are color, object"), ({"records": 3}, "records is 3"),
     ],
 )  # fmt: skip
 def test_bad_parameters_are_refused_in_one_sentence(mock, parameters, what):
@@ -89,11 +92,19 @@ def test_bad_parameters_are_refused_in_one_sentence(mock, parameters, what):
 
 
 def test_checks_of_single_parameters():
-    check_number("strength", 0.5, 0, 1, whole=False)
-    with pytest.raises(InputError, match="strength is nan"):
-        check_number("strength", float("nan"), 0, 1, whole=False)
-    with pytest.raises(InputError, match="give a list"):
+    for value in (0, 0.5, 1):
+        check_number("strength", value, 0, 1, whole=False)
+    for value in (float("nan"), -0.1, 1.1, "0.5", True):
+        with pytest.raises(InputError, match=f"strength is {value!r}: input should be"):
+            check_number("strength", value, 0, 1, whole=False)
+    with pytest.raises(InputError, match="n is 0.5: input should be a valid integer"):
+        check_number("n", 0.5, 0, 1)
+    check_names("kinds", ["b", "a"], ("a", "b"))
+    with pytest.raises(InputError, match=r"kinds is \[\]: .* at least 1"):
         check_names("kinds", [], ("a",))
+    with pytest.raises(InputError, match=r"kinds\[1\] is 'c': valid are a, b\."):
+        check_names("kinds", ["a", "c"], ("a", "b"))
+    check_claimed("names", ["a", "b"], ["a"], 2)
     with pytest.raises(InputError, match="lacks 'a'"):
         check_claimed("names", ["b", "c"], ["a"], 2)
     with pytest.raises(InputError, match="different"):
