@@ -14,13 +14,14 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from stcg_nb.errors import ModelError
+from stcg_nb.errors import InputError, ModelError
 from stcg_nb.models.adapters import Cuts
 from stcg_nb.models.attention import IMPLEMENTATION, install, probing
 from stcg_nb.models.batching import Batches
@@ -84,6 +85,17 @@ class Engine:
         name, revision = f"{self.name} with shuffled weights", f"{self.revision}, shuffled by {seed}"
         # The checks would say nothing new, and with few bits shuffled weights blow rounding up beyond what they allow.
         return Engine(network, self._family, self._readers, name, revision, checked=True)
+
+    @property
+    def dtypes(self) -> tuple[str, ...]:
+        return tuple(sorted({str(w.dtype).removeprefix("torch.") for w in self.network.parameters()}))
+
+    def with_prompt(self, template: str) -> Engine:
+        if self.reader.image_mark is not None:
+            raise InputError(f"{self.name} has a prompt of its own around its picture; leave the prompt out.")
+        other = copy.copy(self)
+        other.reader = replace(self.reader, template=template)
+        return other
 
     # Reading and answering
 

@@ -50,6 +50,10 @@ class Mock:
     sites: tuple[str, ...] = SITES
     cross_layers = tuple(range(LAYERS))
     edges: tuple[str, ...] = tuple(CUTS)
+    dtypes: tuple[str, ...] = ()
+
+    def with_prompt(self, template: str) -> Mock:
+        return self  # it reads the question alone
 
     def view(self, height: int, width: int) -> tuple[int, int, int, int]:
         return 0, 0, width, height

@@ -116,6 +116,7 @@ class Model(Protocol):
         sites: Where it attends.
         cross_layers: Which layers of its Q-Former look at the patches, ascending; none without a Q-Former.
         edges: Kinds of edges that can be cut in it, keys of `ENDS`.
+        dtypes: The number formats of its weights, in alphabetical order; none without weights.
     """
 
     name: str
@@ -126,6 +127,16 @@ class Model(Protocol):
     sites: tuple[str, ...]
     cross_layers: tuple[int, ...]
     edges: tuple[str, ...]
+
+    @property
+    def dtypes(self) -> tuple[str, ...]: ...
+
+    def with_prompt(self, template: str) -> Model:
+        """The same model with other text around a question, ``{}`` in the template.
+
+        Raises:
+            InputError: If the model's own template is needed, since it marks the image's place.
+        """
 
     def view(self, height: int, width: int) -> tuple[int, int, int, int]:
         """The part of a picture of this size that the patches cover: x0, y0, x1, y1 in pixels, the latter two exclusive."""

@@ -1,7 +1,7 @@
-"""What a sweep says as a whole: means over its questions with 95 % intervals, clustered by picture, as tables and figures.
+"""The summary of a sweep: means over its questions with 95 % intervals, clustered by picture, as tables and figures.
 
-Questions that were skipped count nowhere. Each table has a row for each group and the columns ``mean``, ``low``, ``high`` and ``n``;
-an interval that cannot be known, as from a single picture, is NaN.
+Skipped questions are left out. Each table has a row for each group and the columns ``mean``, ``low``, ``high`` and ``n``; an
+interval that is not defined, as from a single picture, is NaN.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from plotly.subplots import make_subplots
 
 from stcg_nb.inputs.words import is_content
 from stcg_nb.stats.bootstrap import cluster_bootstrap
-from stcg_nb.sweep.folder import read_manifest, read_rows
+from stcg_nb.sweep.folder import read_rows
+from stcg_nb.sweep.manifest import read_manifest
 from stcg_nb.sweep.rows import VERDICTS
 from stcg_nb.viz.theme import INK, NEUTRAL, SUPPORTS, escape
 
@@ -45,7 +46,7 @@ def accuracy(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def faithfulness(rows: pd.DataFrame) -> pd.DataFrame:
-    """Correlation of links with effects, likewise; empty if the estimator was causal, whose links are effects."""
+    """Correlation of links with effects, over all questions and for each kind; empty for causal links, which are effects."""
     return _by_kind(rows, "seed_faithfulness")
 
 
@@ -86,7 +87,7 @@ def _word_means(rows: pd.DataFrame, key: str, content: bool) -> pd.Series:
 
 
 def steps(rows: pd.DataFrame) -> pd.DataFrame:
-    """What the token at each place of the answer loses without the picture, nats; places that two pictures or more have."""
+    """The log-odds that the token at each step loses without the picture, nats, for steps that two pictures or more have."""
     found = {}
     for step in range(max((len(tokens) for tokens in rows["tokens"]), default=0)):
         there = rows[rows["tokens"].map(len) > step]
@@ -96,7 +97,7 @@ def steps(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def verdicts(rows: pd.DataFrame) -> pd.DataFrame:
-    """How many edges an explanation has of each verdict; empty unless the estimator was causal."""
+    """The mean number of edges of each verdict in an explanation; empty without a causal graph."""
     judged = rows[rows["confirmed"].notna()]
     return _table({verdict: _mean(judged, judged[verdict]) for verdict in VERDICTS} if len(judged) else {})
 
@@ -134,7 +135,7 @@ def dots(tables: Mapping[str, pd.DataFrame], synthetic: bool = False) -> go.Figu
 
 
 def headline(folder: str | PathLike[str]) -> str:
-    """One sentence: who was asked what, and how much of it is done and was skipped."""
+    """One sentence: which model was asked what, how many questions are done, and how many of them were skipped."""
     manifest, rows = read_manifest(folder), read_rows(folder)
     skipped = len(rows) - rows.column("error").null_count
     synthetic = " SYNTHETIC: the numbers come from the mock, not from a model." if manifest["synthetic"] else ""

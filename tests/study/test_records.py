@@ -97,7 +97,7 @@ def test_checks_of_single_parameters():
     for value in (float("nan"), -0.1, 1.1, "0.5", True):
         with pytest.raises(InputError, match=f"strength is {value!r}: input should be"):
             check_number("strength", value, 0, 1, whole=False)
-    with pytest.raises(InputError, match="n is 0.5: input should be a valid integer"):
+    with pytest.raises(InputError, match=r"n is 0\.5: input should be a valid integer"):
         check_number("n", 0.5, 0, 1)
     check_names("kinds", ["b", "a"], ("a", "b"))
     with pytest.raises(InputError, match=r"kinds is \[\]: .* at least 1"):

@@ -22,15 +22,19 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-import stcg_nb.sweep as module
 from stcg_nb import STCG, explain, load_model
 from stcg_nb.cli import main
 from stcg_nb.datasets import Record
 from stcg_nb.errors import InputError
 from stcg_nb.models.mock import Mock
-from stcg_nb.sweep.folder import BATCH, Done, SweepFolder, read_manifest, read_rows, write_whole
-from stcg_nb.sweep.rows import VERDICTS, schema
-from stcg_nb.sweep.run import PROMPTS, How, Local, SweepError, prepared, sweep
+from stcg_nb.progress import Stopped, watching
+from stcg_nb.sweep import worker
+from stcg_nb.sweep.folder import BATCH, SweepFolder, read_rows
+from stcg_nb.sweep.manifest import read_manifest
+from stcg_nb.sweep.parts import SweepError, write_whole
+from stcg_nb.sweep.rows import VERDICTS, FinishedQuestion, schema
+from stcg_nb.sweep.run import sweep
+from stcg_nb.sweep.worker import PROMPTS, How, Local, prepared
 
 N = 19  # three batches, the last one not full
 FAST = How(regions="grid:2x2", perturbations=("color_shift",), estimator="attention")
@@ -76,10 +80,10 @@ def counting(monkeypatch: pytest.MonkeyPatch, stop_after: int | None = None) -> 
     """The ids that the model is asked from now on; the sweep is stopped after so many."""
     asked: list[str] = []
 
-    def call(self: Local, records: Iterable[tuple[int, Record]]) -> Iterator[Done]:
+    def call(self: Local, records: Iterable[tuple[int, Record]]) -> Iterator[FinishedQuestion]:
         for place, record in islice(records, stop_after):
             asked.append(record.id)
-            yield module.explained(self.model, self.how, place, record)
+            yield worker.explained(self.model, self.how, place, record)
         if stop_after is not None:
             raise KeyboardInterrupt
 
@@ -200,6 +204,37 @@ def test_a_real_model_gives_the_same_bytes_after_a_stop(tmp_path: Path, monkeypa
             sweep(path, tmp_path / "stopped", "tiny", how)
     sweep(path, tmp_path / "stopped", "tiny", how)
     assert contents(tmp_path / "stopped") == contents(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("within", [False, True], ids=["between questions", "within one"])
+def test_whoever_watches_can_stop_it(
+    whole: Path, table: Path, tmp_path: Path, within: bool, monkeypatch: pytest.MonkeyPatch
+):
+    """Also at a bar inside an explanation, which reports the sweep's progress."""
+    asked: list[str] = []
+    explained = worker.explained
+
+    def noted(model: object, how: How, place: int, record: Record) -> FinishedQuestion:
+        asked.append(record.id)
+        return explained(model, how, place, record)
+
+    seen: list[float] = []
+
+    def watcher(what: str, done: float, total: float) -> None:
+        assert (what, total) == ("sweep", N)
+        repeated = bool(seen) and seen[-1] == done
+        seen.append(done)
+        if done >= 10 and repeated == within:
+            raise Stopped("enough")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(worker, "explained", noted)
+        with pytest.raises(Stopped, match="enough"), watching(watcher):
+            sweep(table, tmp_path, "mock", FAST, report=lambda _: None)
+    assert len(asked) == (12 if within else 10)  # the eleventh has an empty question and is skipped
+    assert seen == sorted(seen)
+    sweep(table, tmp_path, "mock", FAST, report=lambda _: None)
+    assert contents(tmp_path) == contents(whole)
 
 
 def test_a_sweep_that_is_done_asks_nothing_again_but_what_was_skipped(
