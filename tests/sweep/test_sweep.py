@@ -141,6 +141,18 @@ def test_prompts_are_those_of_blip2s_evaluation_and_the_plain_one():
     assert set(PROMPTS) == {"short", "plain"}
 
 
+def test_a_prompt_changes_a_copy_of_the_model_and_is_refused_where_the_model_needs_its_own():
+    tiny = load_model("tiny")
+    before = tiny.prompt("what is this?")
+    short = tiny.with_prompt("Q: {}")
+    assert short.prompt("what is this?").text == "Q: what is this?"
+    assert tiny.prompt("what is this?") == before
+    assert short.dtypes == tiny.dtypes == ("float32",) and Mock().dtypes == ()
+    tiny.reader = replace(tiny.reader, image_mark="<image>")
+    with pytest.raises(InputError, match="tiny has a prompt of its own around its picture"):
+        tiny.with_prompt("Q: {}")
+
+
 # Stopped and started again
 
 
