@@ -35,12 +35,13 @@ import psutil
 from bench_engine import LARGE_TOKENS, save_large
 from PIL import Image
 
-import stcg_nb.sweep as module
 from stcg_nb.datasets import load_dataset
 from stcg_nb.models import engine
 from stcg_nb.models.engine import Engine
-from stcg_nb.sweep.folder import BATCH, Done, SweepFolder
+from stcg_nb.sweep import worker
+from stcg_nb.sweep.folder import BATCH, SweepFolder
 from stcg_nb.sweep.options import SweepOptions
+from stcg_nb.sweep.rows import FinishedQuestion
 from stcg_nb.sweep.run import sweep
 
 LIGHT = SweepOptions(regions="grid:2x2", perturbations=(), masks=0)
@@ -71,8 +72,8 @@ def overhead(n: int, masks: int, tokens: int) -> str:
         save_large(root / "model")
         for name in METHODS:
             setattr(Engine, name, timed("model", getattr(Engine, name)))
-        module.explain = timed("explain", module.explain)
-        finish, run = SweepFolder.finish, module.Local.__call__
+        worker.explain = timed("explain", worker.explain)
+        finish, run = SweepFolder.finish, worker.Local.__call__
 
         def started(*args: Any) -> Any:
             spent.clear()  # of what loading and checking the settings took
@@ -84,7 +85,7 @@ def overhead(n: int, masks: int, tokens: int) -> str:
             spent["whole"] = time.perf_counter() - spent["start"]
             return skipped
 
-        module.Local.__call__, SweepFolder.finish = started, finished
+        worker.Local.__call__, SweepFolder.finish = started, finished
         sweep(load_dataset("scenes", n=n), root / "out", str(root / "model"), SweepOptions(masks=masks))
     whole = spent["whole"]
     return (
@@ -103,14 +104,14 @@ def small_table(folder: Path, n: int) -> Path:
 
 def swept_in_a_process(table: str, out: str, log: str) -> None:
     """A sweep that notes every question that it asks."""
-    explained = module.explained
+    explained = worker.explained
 
-    def noted(model: Any, how: SweepOptions, place: int, record: Any) -> Done:
+    def noted(model: Any, how: SweepOptions, place: int, record: Any) -> FinishedQuestion:
         with Path(log).open("a") as file:
             file.write(f"{place}\n")
         return explained(model, how, place, record)
 
-    module.explained = noted
+    worker.explained = noted
     sweep(table, out, "mock", LIGHT)
 
 
@@ -166,7 +167,7 @@ def ray(n: int) -> str:
     sweep_ray._Worker = Pinned  # type: ignore[misc]
     keep, arrived = SweepFolder.keep, []
 
-    def noted(self: SweepFolder, done: Done) -> None:
+    def noted(self: SweepFolder, done: FinishedQuestion) -> None:
         arrived.append(time.perf_counter())
         keep(self, done)
 
@@ -191,7 +192,7 @@ def memory(records: int) -> str:
     process, sizes = psutil.Process(), []
     keep = SweepFolder.keep
 
-    def noted(self: SweepFolder, done: Done) -> None:
+    def noted(self: SweepFolder, done: FinishedQuestion) -> None:
         keep(self, done)
         if (done.place + 1) % (records // 10) == 0:
             sizes.append(process.memory_info().rss / 1e6)

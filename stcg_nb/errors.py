@@ -38,25 +38,36 @@ _BOUNDS = {
 }
 
 
-def one_sentence(error: ValidationError, names: Iterable[str]) -> InputError:
-    """What pydantic found first, as one sentence.
+def invalid(error: ValidationError, name: str = "", known: Iterable[str] = ()) -> InputError:
+    """What pydantic found first, as one sentence: the parameter, what was given, what is valid.
 
     Args:
-        error: From a record of choices.
-        names: The choices that the record has.
+        error: Of pydantic.
+        name: Of the parameter; left out, the name of the field.
+        known: The fields that there are, for the sentence about one that does not exist.
+
+    >>> from pydantic import TypeAdapter, ValidationError
+    >>> try:
+    ...     TypeAdapter(list[int]).validate_python([3, "many"], strict=True)
+    ... except ValidationError as error:
+    ...     print(invalid(error, "sizes"))
+    sizes[1] is 'many'; it must be a whole number.
     """
     first = error.errors()[0]
-    name, given, kind = str(first["loc"][0]), first["input"], first["type"]
+    given, kind = first["input"], first["type"]
+    entries = "".join(f"[{place}]" for place in first["loc"] if isinstance(place, int))
+    name = f"{name or first['loc'][0]}{entries}"
     context = first.get("ctx", {})
     if isinstance(context.get("error"), InputError):
         return InputError(str(context["error"]))
     if kind == "extra_forbidden":
-        return InputError(f"There is no option {name!r}; valid are {', '.join(names)}.")
+        return InputError(f"There is no option {name!r}; valid are {', '.join(known)}.")
     if kind in _BOUNDS:
         key, words = _BOUNDS[kind]
         return InputError(f"{name} is {given!r}; it must be {words} {context[key]:g}.")
     if kind == "literal_error":
         return InputError(f"{name} is {given!r}; valid are {context['expected']}.")
-    parts = first["loc"][1:]
-    inside = f" (at {'.'.join(map(str, parts))})" if parts else ""
-    return InputError(f"{name} is {given!r}{inside}; it must be {_EXPECTED.get(kind, first['msg'].lower())}.")
+    if kind == "value_error":
+        reason = first["msg"].removeprefix("Value error, ")
+        return InputError(f"{name} is {given!r}: {reason[0].lower()}{reason[1:]}.")
+    return InputError(f"{name} is {given!r}; it must be {_EXPECTED.get(kind, first['msg'].lower())}.")

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, InstanceOf, ValidationError
 from pydantic_core import core_schema
 
 from stcg_nb.attention.alignment import ESTIMATORS
-from stcg_nb.errors import one_sentence
+from stcg_nb.errors import invalid
 from stcg_nb.inputs.perturbations import DEFAULT, PERTURBATIONS
 from stcg_nb.inputs.regions import Regions, check_regions
 from stcg_nb.interventions.causal_graph import check_masks
@@ -76,7 +76,7 @@ class Strict(BaseModel):
         try:
             super().__init__(**values)
         except ValidationError as error:
-            raise one_sentence(error, type(self).model_fields) from None
+            raise invalid(error, known=type(self).model_fields) from None
 
 
 class Options(Strict):

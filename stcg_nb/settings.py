@@ -14,7 +14,7 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from stcg_nb.errors import InputError
+from stcg_nb.errors import invalid
 
 DEFAULT_REAL = "Salesforce/blip2-flan-t5-xl"
 
@@ -51,11 +51,8 @@ class Settings(BaseSettings):
         try:
             super().__init__(**values)
         except ValidationError as error:
-            first = error.errors()[0]
-            name = str(first["loc"][0])
-            variable = name if name.isupper() else f"STCG_{name.upper()}"
-            reason = first["msg"].removeprefix("Value error, ")
-            raise InputError(f"{variable} is {first['input']!r}: {reason[0].lower()}{reason[1:]}.") from None
+            name = str(error.errors()[0]["loc"][0])
+            raise invalid(error, name if name.isupper() else f"STCG_{name.upper()}") from None
 
     @field_validator("device")
     @classmethod

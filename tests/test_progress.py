@@ -10,7 +10,7 @@ from stcg_nb.attention.knockout import cut_effects
 from stcg_nb.case import Case
 from stcg_nb.inputs.regions import make_regions
 from stcg_nb.interventions.masking import Game
-from stcg_nb.progress import Stopped, progress, watching
+from stcg_nb.progress import Stopped, progress, say, watching, without_bars
 
 
 @pytest.fixture(scope="module")
@@ -65,3 +65,28 @@ def test_cutting_tells_too():
     with watching(lambda *state: seen.append(state)):
         cut_effects(Case.read(np.zeros((32, 32, 3), np.uint8), "what is this?", "mock"), "step_word")
     assert seen[-1] == ("step_word", 9, 9)
+
+
+def test_what_an_earlier_run_has_done_counts():
+    seen = []
+    with watching(lambda *state: seen.append(state)), progress("questions", 5, "question", done=3) as advance:
+        advance(1)
+    assert seen == [("questions", 3, 5), ("questions", 4, 5)]
+
+
+def test_inner_bars_are_hidden_but_watched(monkeypatch, capsys):
+    monkeypatch.setattr("stcg_nb.progress.tqdm", lambda **_: pytest.fail("a bar was shown"))
+    with without_bars(), progress("inner", 2, "row") as advance:
+        advance(2)
+    seen = []
+    with watching(lambda *state: seen.append(state)), without_bars(), progress("inner", 2, "row") as advance:
+        advance(2)
+    assert seen == [("inner", 0, 2), ("inner", 2, 2)]
+
+
+def test_a_sentence_stands_on_a_line_of_its_own_above_the_bar(capsys):
+    with progress("questions", 5, "question") as advance:
+        advance(1)
+        say("Skipped question 3: no picture.")
+    said = capsys.readouterr()
+    assert said.out == "" and "Skipped question 3: no picture.\n" in said.err

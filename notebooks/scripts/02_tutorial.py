@@ -53,7 +53,7 @@ import plotly.io as pio
 from stcg_nb import demo, explain, load_model
 from stcg_nb.faithfulness import seed_faithfulness
 from stcg_nb.models.protocol import check_question
-from stcg_nb.study.records import check_number
+from stcg_nb.study import check_number
 from stcg_nb.viz import CONFIG, graph_figure, save_figure, write_html
 
 pio.renderers.default = "colab" if "google.colab" in sys.modules else "plotly_mimetype"

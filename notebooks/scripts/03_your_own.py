@@ -55,7 +55,7 @@ from stcg_nb import demo, explain, load_model
 from stcg_nb.inputs import box_regions, read_image, register
 from stcg_nb.models.protocol import check_question
 from stcg_nb.settings import Settings
-from stcg_nb.study.records import check_number
+from stcg_nb.study import check_number
 from stcg_nb.viz import CONFIG, graph_figure, perturbation_panel, save_figure, write_html
 
 pio.renderers.default = "colab" if "google.colab" in sys.modules else "plotly_mimetype"

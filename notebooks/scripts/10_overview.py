@@ -59,8 +59,7 @@ run_dir: Optional[str] = None  # a folder for the figure and its numbers; None: 
 import plotly.io as pio
 
 from stcg_nb import demo, explain, load_model
-from stcg_nb.study import figures as figures
-from stcg_nb.study.records import check_number
+from stcg_nb.study import check_number, figures
 from stcg_nb.viz import CONFIG, save_figure
 
 pio.renderers.default = "colab" if "google.colab" in sys.modules else "plotly_mimetype"

@@ -58,9 +58,7 @@ import plotly.io as pio
 from stcg_nb.inputs import PERTURBATIONS
 from stcg_nb.inputs.perturbations import DEFAULT
 from stcg_nb.stats import paired
-from stcg_nb.study import Study, conclude, measurements, save_finding
-from stcg_nb.study import figures as figures
-from stcg_nb.study.records import check_claimed, check_names, check_number
+from stcg_nb.study import Study, check_claimed, check_names, check_number, conclude, figures, measurements, save_finding
 from stcg_nb.viz import CONFIG, save_figure
 
 pio.renderers.default = "colab" if "google.colab" in sys.modules else "plotly_mimetype"

@@ -57,8 +57,7 @@ import plotly.io as pio
 from stcg_nb.graph.temporal import step_orders
 from stcg_nb.scenes.questions import MULTI_TOKEN_KINDS
 from stcg_nb.stats import against_orders
-from stcg_nb.study import Study, conclude, measurements, save_finding
-from stcg_nb.study import figures as figures
+from stcg_nb.study import Study, conclude, figures, measurements, save_finding
 from stcg_nb.viz import CONFIG, save_figure
 
 pio.renderers.default = "colab" if "google.colab" in sys.modules else "plotly_mimetype"

@@ -60,9 +60,7 @@ import plotly.io as pio
 
 from stcg_nb.interventions.causal_graph import check_masks
 from stcg_nb.stats import paired
-from stcg_nb.study import Study, conclude, measurements, save_finding
-from stcg_nb.study import figures as figures
-from stcg_nb.study.records import check_number, read_card
+from stcg_nb.study import Study, check_number, conclude, figures, measurements, read_card, save_finding
 from stcg_nb.viz import CONFIG, save_figure
 
 pio.renderers.default = "colab" if "google.colab" in sys.modules else "plotly_mimetype"

@@ -1,96 +1,95 @@
-"""How often a model's greedy answer is exactly right, on fresh scenes or on easy-VQA, intact or with half of its input gone.
+"""How often a model's greedy answer is exactly right, intact or with half of its input left out.
 
-A model that answers without looking or listening is no test bed for explanations, so the same questions can be asked
+A model that answers without its picture or its question is no test bed for explanations, so the same questions can be asked
 with the image blanked (a uniform picture of its own mean colour) or with all of the question's words cut from the attention.
 Intervals are Wilson's at 95 %.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from itertools import islice
+from os import PathLike
 from typing import Any
 
 import numpy as np
 from scipy.stats import binomtest
-from tqdm import tqdm
 
-from stcg_nb.datasets.easy_vqa import Item, easy_vqa_test
+from stcg_nb.datasets.base import DATASETS, Record
+from stcg_nb.datasets.load import load_dataset
 from stcg_nb.errors import InputError
 from stcg_nb.models import Model
-from stcg_nb.scenes.questions import sample
+from stcg_nb.progress import progress
 
-DATASETS = ("scenes", "easy-vqa")
 WITHOUT = ("image", "question")
 POOL = 1024
 
 
 def measure(
-    model: Model, dataset: str = "scenes", *, n: int | None = None, seed: int = 0, without: str | None = None
+    model: Model,
+    dataset: str | PathLike[str] = "scenes",
+    *,
+    n: int | None = None,
+    seed: int = 0,
+    without: str | None = None,
 ) -> dict[str, Any]:
-    """Measure exact match, over all and for each kind of question.
+    """Measure exact match, over all questions and for each kind.
 
     Args:
         model: The model.
-        dataset: ``"scenes"``, fresh ones that share none with training; or ``"easy-vqa"``, the test split of that package.
-        n: Questions: 1,100 of the scenes' if left out, in equal parts for each kind; all 9,673 of easy-VQA's.
-        seed: Of the scenes.
+        dataset: One for `load_dataset` whose questions have one answer each: ``"scenes"``, ``"easy-vqa"``, or a table.
+        n: Questions: that many scenes, or drawn from another dataset. Left out: 1,100 scenes, or the whole dataset.
+        seed: Of the scenes, or of the draw.
         without: Leave out the ``"image"`` or the ``"question"``.
 
     Returns:
         ``overall`` and, in ``kinds``, an entry for each kind: accuracy in [0, 1] with ``n`` and a 95 % ``interval``.
 
     Raises:
-        InputError: For a dataset or part that does not exist, n below 1, or easy-VQA not installed.
+        InputError: For a dataset that does not exist or has other than one answer a question, a record that cannot be asked,
+            a part that cannot be left out, or an `n` or a seed out of range.
     """
     if without is not None and without not in WITHOUT:
         raise InputError(f"{without!r} cannot be left out; valid are {', '.join(WITHOUT)}.")
-    if n is not None and n < 1:
-        raise InputError(f"n is {n}; ask at least one question.")
-    if dataset not in DATASETS:
-        raise InputError(f"{dataset!r} is no dataset; valid are {', '.join(DATASETS)}.")
-    if seed < 0:
-        raise InputError(f"The seed is {seed}; give a whole number from 0 on.")
-    if dataset == "scenes":
-        n = 1100 if n is None else n
-        items: Iterable[Item] = (Item(s.image, q.text, q.answer, q.kind) for s, q in sample(n, seed))
-    else:
-        items = islice(easy_vqa_test(), n)
+    name = str(dataset)
+    if n is None and name in DATASETS:
+        n = DATASETS[name].measured
+    asked = load_dataset(dataset, n=n, seed=seed)
+    records = iter(asked)
     right: dict[str, list[bool]] = {}
-    with tqdm(desc=dataset, total=n, unit="question", delay=1, leave=False) as bar:
-        while pool := list(islice(items := iter(items), POOL)):
-            for item, correct in zip(pool, _correct(model, pool, without), strict=True):
-                right.setdefault(item.kind, []).append(correct)
-            bar.update(len(pool))
-    everything = [c for kind in right.values() for c in kind]
-    whole = _share(everything)
+    with progress(asked.name, asked.size, "question") as advance:
+        while pool := list(islice(records, POOL)):
+            for record, correct in zip(pool, _correct(model, pool, without), strict=True):
+                right.setdefault(record.kind, []).append(correct)
+            advance(len(pool))
+    whole = _share([c for kind in right.values() for c in kind])
     return {
         "model": model.name,
         "model_revision": model.revision,
-        "dataset": dataset,
-        "seed": seed if dataset == "scenes" else None,
+        "dataset": asked.name,
+        "seed": None if n is None else seed,
         "without": without,
         "n": whole["n"],
         "overall": whole["accuracy"],
         "interval": whole["interval"],
-        "kinds": {kind: _share(c) for kind, c in right.items()},
+        "kinds": {kind: _share(correct) for kind, correct in right.items() if kind},
     }
 
 
-def _correct(model: Model, pool: list[Item], without: str | None) -> list[bool]:
-    """For each item whether the model's greedy answer is the right one; questions of the same words run together."""
-    correct = np.zeros(len(pool), dtype=bool)
+def _correct(model: Model, pool: Sequence[Record], without: str | None) -> list[bool]:
+    """For each record whether the model's greedy answer is the right one; questions of the same words run together."""
+    truths = [_truth(record) for record in pool]
     by_question: dict[tuple[str, str | None], list[int]] = {}
-    for i, item in enumerate(pool):
-        by_question.setdefault((item.question, item.answer if without == "question" else None), []).append(i)
+    for i, record in enumerate(pool):
+        by_question.setdefault((record.question, truths[i] if without == "question" else None), []).append(i)
+    correct = np.zeros(len(pool), dtype=bool)
     for (question, truth), members in by_question.items():
-        prompt = model.prompt(question)
-        images = [pool[i].image for i in members]
+        prompt, images = model.prompt(question), [pool[i].read() for i in members]
         if without == "image":
             images = [np.broadcast_to(i.mean((0, 1)).round().astype(np.uint8), i.shape).copy() for i in images]
         if truth is None:
             said = [a.text for a in model.answer(images, prompt)]
-            correct[members] = [s == pool[i].answer for s, i in zip(said, members, strict=True)]
+            correct[members] = [s == truths[i] for s, i in zip(said, members, strict=True)]
         else:
             silent = np.zeros((len(images), len(prompt.words)), dtype=bool)
             # Greedy decoding gives the truth exactly when it would not leave it at any step.
@@ -98,7 +97,15 @@ def _correct(model: Model, pool: list[Item], without: str | None) -> list[bool]:
     return [bool(c) for c in correct]
 
 
-def _share(correct: list[bool]) -> dict[str, Any]:
+def _truth(record: Record) -> str:
+    if len(record.answers) != 1:
+        raise InputError(
+            f"Question {record.id} has {len(record.answers)} answers; exact match needs exactly one: choose another dataset."
+        )
+    return record.answers[0]
+
+
+def _share(correct: Sequence[bool]) -> dict[str, Any]:
     """Share of correct answers with n and Wilson's 95 % interval.
 
     >>> _share([True] * 9 + [False])

@@ -1,6 +1,7 @@
-"""What every dataset offers: light records that say where their picture is, and read it when it is wanted.
+"""What every dataset is made of: light records that say where their picture is and read it when it is asked for.
 
-A record holds no pixels, so a hundred thousand of them fit into memory, and a worker on another machine can be sent one.
+A record holds no pixels, so a hundred thousand of them fit into memory, and one can be sent to a worker on another machine. A
+dataset gets its name from `dataset`, the decorator of the function that loads it.
 """
 
 from __future__ import annotations
@@ -9,21 +10,24 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import astuple, dataclass, replace
+from inspect import signature
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
 from stcg_nb.errors import InputError
 from stcg_nb.inputs.images import read_image
-from stcg_nb.scenes.pictures import make_scene
+from stcg_nb.registry import Registry
+
+Loader = TypeVar("Loader", bound=Callable[..., Any])
 
 
 class Picture(Protocol):
     """Where a picture is."""
 
     def read(self) -> np.ndarray:
-        """The picture, uint8 ``[height, width, 3]``. Raises `InputError` if it cannot be read."""
+        """Read the picture, uint8 ``[height, width, 3]``. Raises `InputError` if it cannot be read."""
 
 
 @dataclass(frozen=True)
@@ -37,27 +41,17 @@ class FilePicture:
 
 
 @dataclass(frozen=True)
-class ScenePicture:
-    """A drawn scene (`stcg_nb.scenes.questions`), by its seed."""
-
-    seed: int
-
-    def read(self) -> np.ndarray:
-        return make_scene(self.seed).image
-
-
-@dataclass(frozen=True)
 class Record:
     """A question about a picture.
 
     Attributes:
         id: Unlike any other in its dataset.
-        picture: Where the picture is; None if the record does not say.
-        image: What the dataset calls the picture: a file name, say.
-        question: In words.
-        answers: Those that people gave, ten in VQA-v2; one where the right answer is known; none where nothing is.
-        kind: Of question or answer, such as "color" or "yes/no"; empty if there are no kinds.
-        problem: Why this record cannot be asked; empty if nothing is wrong with it so far.
+        picture: Where the picture is; None if the dataset does not say.
+        image: The dataset's name for the picture, such as a file name.
+        question: Its text.
+        answers: Those that people gave, ten in VQA-v2; the right one alone where it is known; none where no answer is known.
+        kind: Of question or answer, such as "color" or "yes/no"; empty if the dataset has no kinds.
+        problem: Why this record cannot be asked; empty if no reason is known.
     """
 
     id: str
@@ -69,7 +63,7 @@ class Record:
     problem: str = ""
 
     def read(self) -> np.ndarray:
-        """Its picture, uint8 ``[height, width, 3]``.
+        """Read its picture, uint8 ``[height, width, 3]``.
 
         Raises:
             InputError: If the record has a problem, or its picture cannot be read.
@@ -86,10 +80,10 @@ class Dataset:
     """Records in a fixed order.
 
     Attributes:
-        name: ``"scenes"``, ``"easy-vqa"``, ``"vqa-v2"`` or a file's name.
+        name: One of `DATASETS`, with its split if there are several, or a file's name.
         size: How many records there are.
-        fingerprint: Changes whenever a record does; pictures' pixels are not looked at.
-        make: Makes the records anew, in order.
+        fingerprint: Differs whenever a record differs; it does not depend on the pictures' pixels.
+        make: Makes the records, in order; called for each iteration.
 
     >>> from stcg_nb.datasets import load_dataset
     >>> [record.kind for record in load_dataset("scenes", n=2)]
@@ -108,8 +102,40 @@ class Dataset:
         return self.make()
 
 
+@dataclass(frozen=True)
+class Source:
+    """A dataset that has a name.
+
+    Attributes:
+        load: Takes ``n`` and ``seed``, and ``folder`` and ``split`` if it names them; gives a `Dataset`.
+        about: What it is, in one line, for the command line's help.
+        measured: How many questions `stcg_nb.datasets.accuracy` asks by default; None: all.
+    """
+
+    load: Callable[..., Dataset]
+    about: str
+    measured: int | None = None
+
+    def takes(self, option: str) -> bool:
+        """Whether the loader has a parameter of this name."""
+        return option in signature(self.load).parameters
+
+
+DATASETS = Registry[Source]("dataset")
+
+
+def dataset(name: str, about: str, measured: int | None = None) -> Callable[[Loader], Loader]:
+    """The decorator that gives a loader its name; the other arguments are those of `Source`."""
+
+    def add(load: Loader) -> Loader:
+        DATASETS.add(name, Source(load, about, measured))
+        return load
+
+    return add
+
+
 def of_records(name: str, records: Sequence[Record]) -> Dataset:
-    """A dataset of records that are at hand.
+    """A dataset of records in memory.
 
     Raises:
         InputError: If there are none, or two have the same id.

@@ -60,7 +60,7 @@ class Engine:
         self.cross_layers = self.images.cross_layers
         self._batches = Batches(network.config.vision_config, self.grid, self.language.row_cost(), self._device)
         self._encoder = Encoder(self.images, lambda images: self._pixels(images), self._batches)
-        self.number_formats = tuple(sorted({str(w.dtype).removeprefix("torch.") for w in network.parameters()}))
+        self.dtypes = tuple(sorted({str(w.dtype).removeprefix("torch.") for w in network.parameters()}))
         install(network, {**self.images.places, **self.language.places})
         if not checked:
             self._check()

@@ -45,18 +45,18 @@ class Mock:
     name = "mock"
     revision = "mock"
     synthetic = True
-    number_formats: tuple[str, ...] = ()
+    dtypes: tuple[str, ...] = ()
     grid = (16, 16)
     n_queries = 32
     sites: tuple[str, ...] = SITES
     cross_layers = tuple(range(LAYERS))
     edges: tuple[str, ...] = tuple(CUTS)
 
+    def with_prompt(self, template: str) -> Mock:
+        return self  # it reads the question alone
+
     def randomised(self, seed: int) -> Mock:
         raise InputError("The mock has no weights to shuffle; name a real model, such as 'tiny'.")
-
-    def with_prompt(self, template: str) -> Mock:
-        return self  # it reads the question's words alone
 
     def view(self, height: int, width: int) -> tuple[int, int, int, int]:
         return 0, 0, width, height

@@ -111,7 +111,7 @@ class Model(Protocol):
         name: As it is shown on figures.
         revision: Which weights: a digest or the hub's revision.
         synthetic: True if attention and probabilities are made up: there are no weights.
-        number_formats: Of its weights, such as ``("float32",)``; none without weights.
+        dtypes: Of its weights, such as ``("float32",)``; none without weights.
         grid: Rows and columns of the vision model's patches.
         n_queries: The image tokens that its language model reads.
         sites: Where it attends.
@@ -122,7 +122,7 @@ class Model(Protocol):
     name: str
     revision: str
     synthetic: bool
-    number_formats: tuple[str, ...]
+    dtypes: tuple[str, ...]
     grid: tuple[int, int]
     n_queries: int
     sites: tuple[str, ...]

@@ -11,7 +11,7 @@ import platform
 import tempfile
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -57,50 +57,72 @@ def run_notebook(
         raise InputError(f"{str(source)!r} is no notebook; give an existing .ipynb or a paired .py.")
     book = _read(source)
     folder = Path(out) if out is not None else Path("runs") / f"{source.stem}-{datetime.now(UTC):%Y%m%d-%H%M%S-%f}"
+    executed = folder / f"{source.stem}.ipynb"
     with tempfile.TemporaryDirectory() as temporary:
         readable = Path(temporary) / "notebook.ipynb"
         nbformat.write(book, readable)
-        known = papermill.inspect_notebook(str(readable))
-        unknown = sorted(set(parameters) - set(known))
-        if unknown:
-            valid = ", ".join(sorted(known)) or "none: it has no cell tagged 'parameters'"
-            raise InputError(f"{source.name} has no parameter {unknown[0]!r}; valid are {valid}.")
-        values = dict(parameters)
-        if "run_dir" in known and "run_dir" not in values:
-            values["run_dir"] = str(folder.resolve())
-        content = _json(values)
-        prepare_folder(folder)
-        (folder / "parameters.json").write_text(content, encoding="utf-8")
-        _write(folder / "environment.json", environment())
-        _write(folder / "status.json", {"status": "running"})
-        executed = folder / f"{source.stem}.ipynb"
+        values = _parameters(source.name, papermill.inspect_notebook(str(readable)), parameters, folder)
+        _begin(folder, values)
         try:
-            papermill.execute_notebook(
-                str(readable),
-                str(executed).replace("{", "{{").replace("}", "}}"),  # papermill fills in parameters between braces
-                parameters=values,
-                cwd=str(source.parent),
-                progress_bar=False,
-                kernel_name="python3",
-                extra_arguments=["--log-level=ERROR"],  # the kernel warns that loopback TCP is not encrypted
-            )
-        except papermill.PapermillExecutionError as error:
-            strip_widgets(executed)
-            reason, cell = f"{error.ename}: {error.evalue}", _cell_number(book, error.cell_index, bool(values))
+            _execute(readable, executed, values, source.parent)
+        except BaseException as error:
+            reason, cell, end = _failure(error, book, executed, injected=bool(values))
             _write(folder / "status.json", {"status": "failed", "error": reason, "cell": cell})
-            where = f"cell {cell}, {_first_line(error.source)!r}," if cell else "the cell of the given parameters"
-            raise RunError(f"{source.name} stopped in {where} with {_first_line(reason)} (see {executed}).") from None
-        except BaseException as error:  # the kernel died, there is none, or someone stopped the run
-            reason, index = f"{type(error).__name__}: {error}", _running(executed)
-            cell = None if index is None else _cell_number(book, index, bool(values))
-            _write(folder / "status.json", {"status": "failed", "error": reason, "cell": cell})
-            if not isinstance(error, Exception):
+            if not isinstance(error, Exception):  # someone stopped the run
                 raise
-            where = f" in cell {cell}" if cell else ""
-            raise RunError(f"{source.name} stopped{where} with {_first_line(reason)} (see {folder}).") from error
+            cause = None if isinstance(error, papermill.PapermillExecutionError) else error
+            raise RunError(f"{source.name} stopped {end}") from cause
     strip_widgets(executed)
     _write(folder / "status.json", {"status": "done"})
     return folder
+
+
+def _parameters(name: str, known: Mapping[str, Any], parameters: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """The values to run with; raises `InputError` for a parameter that the notebook does not have."""
+    unknown = sorted(set(parameters) - set(known))
+    if unknown:
+        valid = ", ".join(sorted(known)) or "none: it has no cell tagged 'parameters'"
+        raise InputError(f"{name} has no parameter {unknown[0]!r}; valid are {valid}.")
+    values = dict(parameters)
+    if "run_dir" in known:
+        values.setdefault("run_dir", str(folder.resolve()))
+    return values
+
+
+def _begin(folder: Path, values: Mapping[str, Any]) -> None:
+    """Make the run folder, with what is known before the run."""
+    content = _json(values)
+    prepare_folder(folder)
+    (folder / "parameters.json").write_text(content, encoding="utf-8")
+    _write(folder / "environment.json", environment())
+    _write(folder / "status.json", {"status": "running"})
+
+
+def _execute(readable: Path, executed: Path, values: Mapping[str, Any], place: Path) -> None:
+    papermill.execute_notebook(
+        str(readable),
+        str(executed).replace("{", "{{").replace("}", "}}"),  # papermill fills in parameters between braces
+        parameters=dict(values),
+        cwd=str(place),
+        progress_bar=False,
+        kernel_name="python3",
+        extra_arguments=["--log-level=ERROR"],  # the kernel warns that loopback TCP is not encrypted
+    )
+
+
+def _failure(
+    error: BaseException, book: nbformat.NotebookNode, executed: Path, injected: bool
+) -> tuple[str, int | None, str]:
+    """Why a notebook stopped, the number of the cell from 1 on (None if it is not known), and the end of the error's sentence."""
+    if isinstance(error, papermill.PapermillExecutionError):
+        strip_widgets(executed)
+        reason, cell = f"{error.ename}: {error.evalue}", _cell_number(book, error.cell_index, injected)
+        where = f"cell {cell}, {_first_line(error.source)!r}," if cell else "the cell of the given parameters"
+        return reason, cell, f"in {where} with {_first_line(reason)} (see {executed})."
+    # The kernel died, there is none, or someone stopped the run.
+    reason, index = f"{type(error).__name__}: {error}", _running(executed)
+    cell = None if index is None else _cell_number(book, index, injected)
+    return reason, cell, f"{f'in cell {cell} ' if cell else ''}with {_first_line(reason)} (see {executed.parent})."
 
 
 def _read(source: Path) -> nbformat.NotebookNode:
@@ -148,8 +170,6 @@ def environment() -> dict[str, str]:
 
 
 def _installed(name: str) -> bool:
-    from importlib.metadata import PackageNotFoundError
-
     try:
         version(name)
     except PackageNotFoundError:

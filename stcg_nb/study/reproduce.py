@@ -1,11 +1,10 @@
 """Every figure of the study from its notebooks, into one folder, so that a run that is killed goes on where it stopped.
 
-1. Everything that could be wrong is looked at first: numbers, model, notebooks, a browser to draw with.
-2. Each notebook is executed into a folder of its own (`stcg_nb.notebooks.run`). One that is done is not run again; one that is
-not begins
-   anew, but what it measured is kept question by question (`stcg_nb.study.records`).
-3. The p-values of the findings are corrected together (Holm), and the verdicts follow from that: ``findings.json``,
-   ``findings.csv`` and a figure of all of them.
+1. What could be wrong is checked first: numbers, model, notebooks, a browser to draw with.
+2. Each notebook is executed into a folder of its own (`stcg_nb.notebooks.run`). A notebook that is done is not run again. One that
+   was stopped runs again from its first cell, but its measurements are kept question by question (`stcg_nb.study.records`).
+3. The p-values of the findings are corrected together (Holm), and the verdicts follow from the corrected ones:
+   ``findings.json``, ``findings.csv`` and a figure of all findings.
 """
 
 from __future__ import annotations
@@ -20,12 +19,12 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from stcg_nb.errors import InputError
-from stcg_nb.files import prepare_folder, write
+from stcg_nb.files import differing, prepare_folder, write
 from stcg_nb.models import load_model
 from stcg_nb.notebooks.run import RunError, run_notebook
 from stcg_nb.study.figures import verdicts
 from stcg_nb.study.findings import FAMILY, Finding, corrected, load_finding, save_finding
-from stcg_nb.study.records import LARGEST, check_number
+from stcg_nb.study.parameters import LARGEST, LARGEST_SEED, check_number
 from stcg_nb.viz.figure_files import draw, save_figure
 
 NOTEBOOKS: Mapping[str, tuple[str, ...]] = {
@@ -39,7 +38,7 @@ NOTEBOOKS: Mapping[str, tuple[str, ...]] = {
 }
 """The study's notebooks, the longest last, with the findings that each makes."""
 
-FULL = 220
+FULL, MASKS = 220, 256
 NEEDS_WEIGHTS = "16_h5_faithfulness"
 HEAD = "study.json"
 COLUMNS = ("key", "claim", "effect", "low", "high", "n", "p", "p_corrected", "verdict", "decided_by")
@@ -77,11 +76,7 @@ def reproduce(
         DrawingError: Without a browser to draw with.
         RunError: If a notebook fails; what is finished stays.
     """
-    if n is not None:
-        check_number("n", n, 2, LARGEST)
-    check_number("seed", seed, 0, 10**6)
-    if card is not None and not card.is_file():
-        raise InputError(f"There is no card {str(card)!r}; give a file that `stcg card` wrote.")
+    _check(n, seed, card)
     sources = _sources(notebooks)
     vlm = load_model(model)
     draw(go.Figure(layout={"width": 40, "height": 40}), "svg")
@@ -92,27 +87,35 @@ def reproduce(
         folder = out / name
         if vlm.synthetic and name == NEEDS_WEIGHTS:
             say(f"{name}: left out, since {vlm.name} has no weights.")
-            continue
-        if _status(folder) == "done":
+        elif _status(folder) == "done":
             say(f"{name}: done already")
-            continue
-        if folder.exists():
-            shutil.rmtree(folder)
-        parameters: dict[str, Any] = {"seed": seed}
-        if model is not None:
-            parameters["model"] = model
-        if NOTEBOOKS[name]:
-            parameters["records"] = str((out / "records").resolve())
-            if size is not None:
-                parameters["n"] = size
-        if name == NEEDS_WEIGHTS and not quick:
-            parameters["masks"] = 256
-            if card is not None:
-                parameters["card"] = str(card.resolve())
-        say(f"{name}: running ...")
-        run_notebook(source, parameters, folder)
-        _check_weights(folder, NOTEBOOKS[name], head)
+        else:
+            say(f"{name}: running ...")
+            if folder.exists():
+                shutil.rmtree(folder)
+            run_notebook(source, _parameters(name, out, model, size, seed, None if quick else MASKS, card), folder)
+            _check_weights(folder, NOTEBOOKS[name], head)
     return _summary(out, head, synthetic=vlm.synthetic)
+
+
+def _check(n: int | None, seed: int, card: Path | None) -> None:
+    if n is not None:
+        check_number("n", n, 2, LARGEST)
+    check_number("seed", seed, 0, LARGEST_SEED)
+    if card is not None and not card.is_file():
+        raise InputError(f"There is no card {str(card)!r}; give a file that `stcg card` wrote.")
+
+
+def _parameters(
+    name: str, out: Path, model: str | None, size: int | None, seed: int, masks: int | None, card: Path | None
+) -> dict[str, Any]:
+    """What a notebook is run with; None leaves a parameter as it is in the notebook."""
+    given: dict[str, Any] = {"model": model, "seed": seed}
+    if NOTEBOOKS[name]:
+        given |= {"records": str((out / "records").resolve()), "n": size}
+    if name == NEEDS_WEIGHTS and masks is not None:
+        given |= {"masks": masks, "card": None if card is None else str(card.resolve())}
+    return {key: value for key, value in given.items() if value is not None}
 
 
 def _sources(notebooks: Path | None) -> dict[str, Path]:
@@ -129,15 +132,11 @@ def _begin(out: Path, head: Mapping[str, Any]) -> None:
     kept = out / HEAD
     if kept.is_file():
         try:
-            found = json.loads(kept.read_text(encoding="utf-8"))
-        except ValueError as error:
+            difference = differing(json.loads(kept.read_text(encoding="utf-8")), head)
+        except (OSError, ValueError, TypeError) as error:
             raise InputError(f"{str(kept)!r} is damaged ({error}); name another folder.") from None
-        if found != dict(head):
-            differing = next(k for k in {**head, **found} if head.get(k) != found.get(k))
-            raise InputError(
-                f"{str(out)!r} holds a study with {differing} = {found.get(differing)!r}, not {head.get(differing)!r}; "
-                "name another folder."
-            )
+        if difference is not None:
+            raise InputError(f"{str(out)!r} holds a study with {difference}; name another folder.")
         return
     prepare_folder(out)
     write(kept, (json.dumps(head, indent=1) + "\n").encode())
@@ -151,7 +150,7 @@ def _status(folder: Path) -> str | None:
 
 
 def _check_weights(folder: Path, keys: Sequence[str], head: Mapping[str, Any]) -> None:
-    """Raise `RunError` for a finding of other weights than the study's: someone has changed them on the way."""
+    """Raise `RunError` if a finding was measured on other weights than the study's, which then changed while it ran."""
     for key in keys:
         path = folder / f"{key}.json"
         found = load_finding(path).settings.get("model_revision") if path.is_file() else head["model_revision"]
@@ -163,7 +162,7 @@ def _check_weights(folder: Path, keys: Sequence[str], head: Mapping[str, Any]) -
 
 
 def _summary(out: Path, head: Mapping[str, Any], synthetic: bool) -> list[Finding]:
-    """Correct the findings together and write them anew; their figure."""
+    """Correct the findings together; write them again with their corrected p-values, as a table and as a figure."""
     for name, keys in NOTEBOOKS.items():
         _check_weights(out / name, keys, head)
     places = {key: out / name for name, keys in NOTEBOOKS.items() for key in keys}

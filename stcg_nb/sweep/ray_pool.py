@@ -2,11 +2,10 @@
 
 1. Records are light, so this process sends them out in batches; a worker reads the pictures itself. On several machines the
    pictures must be where all of them see them.
-2. A worker loads the model once, and gives back rows and the STCGs' bytes. This process alone writes, so folder and manifest
-   are those of a sweep without Ray. It has loaded the model too, to write down which one it is, and lets go of it before the
-   workers start.
-3. If a worker dies, Ray starts another one and gives it the batch again. If this process dies, starting the sweep again goes
-   on: each worker's batch is lost, at most.
+2. A worker loads the model once, and returns rows and the STCGs' bytes. This process alone writes, so folder and manifest
+   are those of a sweep without Ray. It loads the model too, to write down which one it is, and frees it before the workers start.
+3. If a worker dies, Ray starts another one and gives it the batch again. If this process dies, starting the sweep again goes on;
+   at most one batch for each worker is lost.
 
 A worker takes one GPU where the cluster has any, else one CPU core. A cluster that runs is joined (``RAY_ADDRESS``); else one
 is started on this machine, for as long as the sweep takes.
@@ -18,14 +17,15 @@ import logging
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from stcg_nb.datasets import Record
 from stcg_nb.errors import InputError, StcgError
-from stcg_nb.sweep.folder import BATCH, Done, SweepError
-
-if TYPE_CHECKING:
-    from stcg_nb.sweep.options import SweepOptions
+from stcg_nb.sweep.folder import BATCH
+from stcg_nb.sweep.options import SweepOptions
+from stcg_nb.sweep.parts import SweepError
+from stcg_nb.sweep.rows import FinishedQuestion
+from stcg_nb.sweep.worker import explained, prepared
 
 _SETTINGS = ("STCG_", "USE_MOCK_MODEL", "HF_", "OMP_NUM_THREADS")  # of the environment, that workers need
 
@@ -36,8 +36,8 @@ class OnRay:
 
     Attributes:
         model: A name for `load_model`.
-        how: SweepOptions to explain.
-        workers: SweepOptions many.
+        how: How to explain.
+        workers: How many.
 
     Raises:
         InputError: If Ray is not installed.
@@ -56,7 +56,7 @@ class OnRay:
                 "workers out."
             ) from None
 
-    def __call__(self, records: Iterable[tuple[int, Record]]) -> Iterator[Done]:
+    def __call__(self, records: Iterable[tuple[int, Record]]) -> Iterator[FinishedQuestion]:
         """Explain the records, in any order.
 
         Raises:
@@ -89,7 +89,7 @@ class OnRay:
                 num_cpus=1 if kind == "CPU" else None,
             )
             for row in dataset.iter_rows():
-                yield row["done"]
+                yield row["finished"]
         except ray.exceptions.RayError as error:
             cause = getattr(error, "cause", None) or error.__cause__
             if isinstance(cause, StcgError):
@@ -127,12 +127,8 @@ class _Worker:
     """A process with a model."""
 
     def __init__(self, model: str | None, how: SweepOptions) -> None:
-        from stcg_nb.sweep.run import prepared
-
         self._model, self._how = prepared(model, how), how
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
-        from stcg_nb.sweep.run import explained
-
         pairs = zip(batch["place"].tolist(), batch["record"], strict=True)
-        return {"done": [explained(self._model, self._how, place, record) for place, record in pairs]}
+        return {"finished": [explained(self._model, self._how, place, record) for place, record in pairs]}

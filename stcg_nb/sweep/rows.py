@@ -13,23 +13,20 @@ column                 meaning
                        with a single region, empty if with none
 ``region_effect``      as ``word_effect`` for each region, in the order of ``regions``
 ``seed_faithfulness``  correlation of links from steps with effects (`stcg_nb.faithfulness.measures`); empty for the causal
-estimator, whose links
-                       are effects
+                       estimator, whose links are effects
 ``visual_reliance``    per step, nats, and ``entropy``, nats (`stcg_nb.graph.stcg`); ``order_p``: of the order of the steps
 ``confirmed`` ...      how many edges have each verdict, with ``hidden`` and ``spurious``; the causal estimator alone has verdicts
 ``delta_w_NAME`` ...   for each perturbation, with ``delta_w_js_``, ``delta_p_``, ``flipped_`` and ``pixel_distance_``
 ``artefact``           the STCG's file in the sweep's folder, for `STCG.load`, and ``artefact_sha256``
 ``error``              why there is no explanation; then what an explanation would have given is empty
 =====================  ======================================================================================================
-
-A file of rows vouches for itself: its metadata holds the manifest, and a digest of the manifest and the rows (`RowDigest`).
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -61,8 +58,21 @@ _PERTURBATION = {
 }  # fmt: skip
 _FILES = {"artefact": pa.string(), "artefact_sha256": pa.string(), "error": pa.string()}
 VERDICTS = ("confirmed", "hidden", "spurious")
-_MANIFEST, _DIGEST = b"stcg_sweep", b"stcg_rows_sha256"
-_CHUNK = 1000
+
+
+@dataclass(frozen=True)
+class FinishedQuestion:
+    """A question that is explained or skipped.
+
+    Attributes:
+        place: Of the question in the dataset, from 0 on.
+        row: Its row, but for the columns that say where the row and the STCG are kept.
+        artefact: The STCG's bytes; None if the question was skipped.
+    """
+
+    place: int
+    row: Row
+    artefact: bytes | None
 
 
 def schema(perturbations: Sequence[str]) -> pa.Schema:
@@ -76,7 +86,7 @@ def schema(perturbations: Sequence[str]) -> pa.Schema:
 
 
 def row_of_record(record: Record) -> Row:
-    """The columns that are known before the model is asked; half characters, which no file takes, are spelled out.
+    """The columns that are known before the model is asked; lone surrogates are escaped, since UTF-8 cannot hold them.
 
     >>> row_of_record(Record("1", None, "a.png", "what is \\ud83d?"))["question"]
     'what is \\\\ud83d?'
@@ -86,7 +96,7 @@ def row_of_record(record: Record) -> Row:
 
 
 def storable(text: str) -> str:
-    """A text without half characters (surrogates)."""
+    """A text with its lone surrogates escaped."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
@@ -125,7 +135,7 @@ def row_of_stcg(stcg: STCG, record: Record) -> Row:
 
 
 def _agreement(data: xr.Dataset) -> float | None:
-    """Of links from steps with effects; none where it is not defined."""
+    """The correlation of links from steps with effects; None where it is not defined."""
     links, effects = (
         np.concatenate([data[word].values, data[region].values], axis=1)
         for word, region in (("step_word", "step_region"), ("word_effect", "region_effect"))
@@ -135,66 +145,5 @@ def _agreement(data: xr.Dataset) -> float | None:
 
 
 def picture_digest(image: np.ndarray) -> str:
-    """Of the pixels and the shape of a picture ``[height, width, 3]``."""
+    """The SHA-256 of a picture's shape and pixels, uint8 ``[height, width, 3]``."""
     return hashlib.sha256(str(image.shape).encode() + image.tobytes()).hexdigest()
-
-
-# Files of rows that vouch for themselves
-
-
-def artefact_name(place: int) -> str:
-    """Where the STCG of a question is, in the sweep's folder.
-
-    >>> artefact_name(12345)
-    'explanations/012/012345.npz'
-    """
-    return f"explanations/{place // 1000:03d}/{place:06d}.npz"
-
-
-class RowDigest:
-    """The digest of a manifest and of rows that follow each other; numbers count with all their digits.
-
-    Args:
-        manifest: Under which the rows were made.
-        place: Of the first row.
-    """
-
-    def __init__(self, manifest: str, place: int) -> None:
-        self.manifest = manifest
-        self._place = place
-        self._digest = hashlib.sha256(manifest.encode())
-
-    def add(self, rows: Iterable[Row]) -> None:
-        """Add rows, each with all columns in the order of the table; raises `ValueError` for one that belongs elsewhere."""
-        for row in rows:
-            if row.get("place") != self._place:
-                raise ValueError(f"it has the row of place {row.get('place')} where that of {self._place} belongs")
-            if row.get("artefact") != (artefact_name(self._place) if row.get("error") is None else None):
-                raise ValueError(f"its row of place {self._place} names the explanation {row.get('artefact')}")
-            self._digest.update(json.dumps(row).encode() + b"\n")
-            self._place += 1
-
-    @property
-    def metadata(self) -> dict[bytes, bytes]:
-        """What a file of these rows says of itself."""
-        return {_MANIFEST: self.manifest.encode(), _DIGEST: self._digest.hexdigest().encode()}
-
-
-def sealed(rows: list[Row], columns: pa.Schema, manifest: str, place: int) -> pa.Table:
-    """Rows from a place on as a table that vouches for itself."""
-    table = pa.Table.from_pylist(rows, columns)
-    digest = RowDigest(manifest, place)
-    digest.add(table.to_pylist())
-    return table.replace_schema_metadata(digest.metadata)
-
-
-def check_sealed(table: pa.Table, manifest: str, place: int) -> None:
-    """Raises `ValueError`, which says why, if a table is not as `sealed` made it under this manifest and for this place."""
-    digest = RowDigest(manifest, place)
-    found = table.schema.metadata or {}
-    if found.get(_MANIFEST) != manifest.encode():
-        raise ValueError("it is of another sweep")
-    for start in range(0, table.num_rows, _CHUNK):
-        digest.add(table.slice(start, _CHUNK).to_pylist())
-    if found != digest.metadata:
-        raise ValueError("its rows are not those that its digest is of")

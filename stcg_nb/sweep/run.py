@@ -2,16 +2,14 @@
 
 1. The manifest says what is asked (dataset, its fingerprint, n, seed), of whom (model, revision, number format, prompt) and how
    (estimator, regions, perturbations, ...), with the versions of what computes. A sweep goes on only under the same manifest.
-2. `SweepFolder` says which questions are not done yet. They go through the model one by one, or through several workers with a
-   model each (`stcg_nb.sweep.ray_pool`); a worker gives back a row and the STCG's bytes, and one process writes.
-3. A record that cannot be asked (no picture, an empty question, ...) is reported and skipped: its row says why. Any other
-   error stops the sweep, since it would hit the following questions too; what is done is kept.
+2. `SweepFolder` says which questions are not done yet. They go through the model one by one (`stcg_nb.sweep.worker`), or through
+   several workers with a model each (`stcg_nb.sweep.ray_pool`). This process alone writes the folder.
+3. A record that cannot be asked is reported and skipped. Any other error stops the sweep; what is done is kept.
 """
 
 from __future__ import annotations
 
 import gc
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -21,18 +19,19 @@ from typing import Any
 
 import torch
 import transformers
-from tqdm import tqdm
 
 from stcg_nb.datasets import Dataset, Record, load_dataset
 from stcg_nb.errors import InputError
-from stcg_nb.explanation import explain
-from stcg_nb.models import Model, load_model
-from stcg_nb.progress import watching
-from stcg_nb.sweep.folder import Done, SweepError, SweepFolder
-from stcg_nb.sweep.options import PROMPTS, SweepOptions
-from stcg_nb.sweep.rows import row_of_record, row_of_stcg, schema, storable
+from stcg_nb.models import Model
+from stcg_nb.progress import progress, say
+from stcg_nb.sweep.folder import SweepFolder
+from stcg_nb.sweep.options import SweepOptions
+from stcg_nb.sweep.ray_pool import OnRay
+from stcg_nb.sweep.rows import FinishedQuestion, schema
+from stcg_nb.sweep.worker import Local, prepared
 
-Worker = Callable[[Iterable[tuple[int, Record]]], Iterator[Done]]
+Report = Callable[[str], None]
+Workers = Callable[[Iterable[tuple[int, Record]]], Iterator[FinishedQuestion]]
 
 
 @dataclass(frozen=True)
@@ -51,7 +50,7 @@ def sweep(
     how: SweepOptions | None = None,
     *,
     workers: int | None = None,
-    report: Callable[[str], None] | None = None,
+    report: Report = say,
 ) -> Sweep:
     """Explain every question of a dataset into a folder, or go on with it.
 
@@ -59,9 +58,9 @@ def sweep(
         dataset: From `load_dataset`, or a name for it.
         out: The folder (`stcg_nb.sweep.folder`): new, empty, or of the same sweep.
         model: A name for `load_model`.
-        how: SweepOptions to explain.
+        how: How to explain.
         workers: Processes with a model each, by Ray Data; left out: this process alone.
-        report: Takes a sentence for each question that is skipped and each file that was damaged; left out: stderr does.
+        report: Takes a sentence for each question that is skipped and each file that was damaged; by default stderr shows them.
 
     Raises:
         InputError: For a dataset, folder or setting that cannot be used, or a folder of another sweep.
@@ -75,41 +74,38 @@ def sweep(
     (2, 0)
     """
     how = SweepOptions() if how is None else how
-    report = _on_stderr if report is None else report
     if not isinstance(dataset, Dataset):
         dataset = load_dataset(dataset)
     if workers is not None and workers < 1:
         raise InputError(f"There are to be {workers} workers; one is the least.")
     vlm = prepared(model, how)
-    asked_how, columns = manifest(dataset, vlm, how), schema(how.perturbations)
-    run: Worker
+    asked_how = manifest(dataset, vlm, how)
+    run: Workers
     if workers is None:
         run = Local(vlm, how)
     else:
-        from stcg_nb.sweep.ray_pool import OnRay
-
         run = OnRay(model, how, workers)
         del vlm
         _free()  # a GPU may have no room for this model beside the workers'
-    with SweepFolder(Path(out), asked_how, dataset.size, columns) as folder:
-        todo, damages = folder.todo()
-        for sentence in damages:
-            report(sentence)
-        asked = ((place, record) for place, record in enumerate(dataset) if place in todo)
-        skipped = 0
-        with tqdm(desc="sweep", total=dataset.size, initial=dataset.size - len(todo), unit="question") as bar:
-            for done in run(asked) if todo else ():
-                folder.keep(done)
-                if done.row.get("error"):
-                    skipped += 1
-                    report(f"Skipped question {done.row['id']}: {done.row['error']}")
-                    bar.set_postfix(skipped=skipped, refresh=False)
-                bar.update()
+    with SweepFolder(Path(out), asked_how, dataset.size, schema(how.perturbations)) as folder:
+        _explain_missing(dataset, folder, run, report)
         return Sweep(Path(out), dataset.size, folder.finish())
 
 
-def _on_stderr(sentence: str) -> None:
-    tqdm.write(sentence, file=sys.stderr)  # beside the bar
+def _explain_missing(dataset: Dataset, folder: SweepFolder, run: Workers, report: Report) -> None:
+    """Explain the questions that the folder lacks, and report what was damaged and what is skipped."""
+    todo, damages = folder.todo()
+    for sentence in damages:
+        report(sentence)
+    if not todo:
+        return
+    asked = ((place, record) for place, record in enumerate(dataset) if place in todo)
+    with progress("sweep", dataset.size, "question", done=dataset.size - len(todo)) as advance:
+        for question in run(asked):
+            folder.keep(question)
+            if question.artefact is None:
+                report(f"Skipped question {question.row['id']}: {question.row['error']}")
+            advance(1)
 
 
 def _free() -> None:
@@ -119,50 +115,12 @@ def _free() -> None:
         torch.cuda.empty_cache()
 
 
-def prepared(model: str | None, how: SweepOptions) -> Model:
-    """The model with the sweep's prompt."""
-    vlm = load_model(model)
-    return vlm.with_prompt(PROMPTS[how.prompt]) if how.prompt else vlm
-
-
 def manifest(dataset: Dataset, model: Model, how: SweepOptions) -> dict[str, Any]:
     """What must be the same for a sweep to go on."""
     return {
         "dataset": dataset.name, "questions": dataset.size, "fingerprint": dataset.fingerprint,
         "model": model.name, "model_revision": model.revision, "synthetic": model.synthetic,
-        "weights": " ".join(model.number_formats),
+        "weights": " ".join(model.dtypes),
         **how.model_dump(mode="json"),
         "versions": {"stcg-nb": version("stcg-nb"), "torch": torch.__version__, "transformers": transformers.__version__},
     }  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Local:
-    """One model in this process, question by question."""
-
-    model: Model
-    how: SweepOptions
-
-    def __call__(self, records: Iterable[tuple[int, Record]]) -> Iterator[Done]:
-        for place, record in records:
-            yield explained(self.model, self.how, place, record)
-
-
-def explained(model: Model, how: SweepOptions, place: int, record: Record) -> Done:
-    """One question's row and STCG; a record that cannot be asked has a row that says why.
-
-    Raises:
-        SweepError: If the model fails.
-    """
-    row = row_of_record(record)
-    try:
-        with watching(lambda *_: None):  # the sweep's bar is enough
-            stcg = explain(record.read(), record.question, model, how)
-    except InputError as error:
-        return Done(place, {**row, "error": storable(str(error))}, None)
-    except Exception as error:
-        raise SweepError(
-            f"Question {record.id} made {model.name} fail ({type(error).__name__}: {str(error).strip().split(chr(10))[0]}); what is "
-            "done is kept, and starting the same sweep again goes on with this question."
-        ) from error
-    return Done(place, {**row, **row_of_stcg(stcg, record)}, stcg.to_bytes())

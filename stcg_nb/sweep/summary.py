@@ -1,7 +1,7 @@
-"""What a sweep says as a whole: means over its questions with 95 % intervals, clustered by picture, as tables and figures.
+"""The summary of a sweep: means over its questions with 95 % intervals, clustered by picture, as tables and figures.
 
-Questions that were skipped count nowhere. Each table has a row for each group and the columns ``mean``, ``low``, ``high`` and ``n``;
-an interval that cannot be known, as from a single picture, is NaN.
+Skipped questions are left out. Each table has a row for each group and the columns ``mean``, ``low``, ``high`` and ``n``; an
+interval that is not defined, as from a single picture, is NaN.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from plotly.subplots import make_subplots
 
 from stcg_nb.inputs.words import is_content
 from stcg_nb.stats.bootstrap import cluster_bootstrap
-from stcg_nb.sweep.folder import read_manifest, read_rows
+from stcg_nb.sweep.folder import read_rows
+from stcg_nb.sweep.manifest import read_manifest
 from stcg_nb.sweep.rows import VERDICTS
-from stcg_nb.viz.theme import INK, NEUTRAL, SUPPORTS, error_bars, escape, stamped
+from stcg_nb.viz.theme import INK, NEUTRAL, SUPPORTS, escape
 
 ALL = "all"
 MEASURES = {"delta_w": "ΔW", "delta_w_js": "ΔW, Jensen–Shannon", "delta_p": "|Δp|", "flipped": "answers changed"}
@@ -45,7 +46,7 @@ def accuracy(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def faithfulness(rows: pd.DataFrame) -> pd.DataFrame:
-    """Correlation of links with effects, likewise; empty if the estimator was causal, whose links are effects."""
+    """Correlation of links with effects, over all questions and for each kind; empty for causal links, which are effects."""
     return _by_kind(rows, "seed_faithfulness")
 
 
@@ -86,7 +87,7 @@ def _word_means(rows: pd.DataFrame, key: str, content: bool) -> pd.Series:
 
 
 def steps(rows: pd.DataFrame) -> pd.DataFrame:
-    """What the token at each place of the answer loses without the picture, nats; places that two pictures or more have."""
+    """The log-odds that the token at each step loses without the picture, nats, for steps that two pictures or more have."""
     found = {}
     for step in range(max((len(tokens) for tokens in rows["tokens"]), default=0)):
         there = rows[rows["tokens"].map(len) > step]
@@ -96,7 +97,7 @@ def steps(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def verdicts(rows: pd.DataFrame) -> pd.DataFrame:
-    """SweepOptions many edges an explanation has of each verdict; empty unless the estimator was causal."""
+    """The mean number of edges of each verdict in an explanation; empty without a causal graph."""
     judged = rows[rows["confirmed"].notna()]
     return _table({verdict: _mean(judged, judged[verdict]) for verdict in VERDICTS} if len(judged) else {})
 
@@ -110,7 +111,11 @@ def dots(tables: Mapping[str, pd.DataFrame], synthetic: bool = False) -> go.Figu
         figure.add_scatter(
             x=shown["mean"].tolist(), y=[escape(str(name).replace("_", " ")) for name in names], mode="markers",
             cliponaxis=False, marker={"size": 10, "color": SUPPORTS},
-            error_x=error_bars(shown[["mean", "low", "high"]].itertuples(index=False), 3, color=SUPPORTS, thickness=2),
+            error_x={
+                "type": "data", "symmetric": False, "color": SUPPORTS, "thickness": 2,
+                "array": (shown["high"] - shown["mean"]).round(3).fillna(0).tolist(),
+                "arrayminus": (shown["mean"] - shown["low"]).round(3).fillna(0).tolist(),
+            },
             row=1, col=column,
         )  # fmt: skip
         counts = table["n"]
@@ -122,11 +127,15 @@ def dots(tables: Mapping[str, pd.DataFrame], synthetic: bool = False) -> go.Figu
     )  # fmt: skip
     figure.update_yaxes(ticks="outside", ticklen=8, tickcolor="white")
     figure.update_xaxes(zeroline=True, zerolinecolor=NEUTRAL, gridcolor="#e6e6e6")
-    return stamped(figure, synthetic, 44)
+    if synthetic:
+        figure.add_annotation(
+            text="SYNTHETIC", xref="paper", yref="paper", x=0.5, y=0.5, showarrow=False, opacity=0.25, font={"size": 44}
+        )
+    return figure
 
 
 def headline(folder: str | PathLike[str]) -> str:
-    """One sentence: who was asked what, and how much of it is done and was skipped."""
+    """One sentence: which model was asked what, how many questions are done, and how many of them were skipped."""
     manifest, rows = read_manifest(folder), read_rows(folder)
     skipped = len(rows) - rows.column("error").null_count
     synthetic = " SYNTHETIC: the numbers come from the mock, not from a model." if manifest["synthetic"] else ""

@@ -7,17 +7,21 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.spatial.distance import jensenshannon
+from scipy.stats import entropy as scipy_entropy
 
+from stcg_nb.attention.alignment import align, needed_sites
 from stcg_nb.errors import InputError
 from stcg_nb.inputs.perturbations import DEFAULT, perturb, pixel_distance
 from stcg_nb.inputs.words import is_content
 from stcg_nb.models import load_model
+from stcg_nb.progress import Stopped, watching
 from stcg_nb.scenes.pictures import make_scene
 from stcg_nb.scenes.questions import Question, sample
-from stcg_nb.stats.divergence import js_distance
 from stcg_nb.study import measurements
 from stcg_nb.study.measurements import match
-from stcg_nb.study.records import Study, check_claimed, check_names, check_number, read_card
+from stcg_nb.study.parameters import check_claimed, check_names, check_number
+from stcg_nb.study.records import Study, read_card
 
 SCENE, QUESTION = next(sample(1, 5, ("color",)))
 
@@ -77,9 +81,11 @@ def test_records_of_another_run_are_not_mixed_in(mock, tmp_path):
 @pytest.mark.parametrize(
     ("parameters", "what"),
     [
-        ({"n": "many"}, "n is 'many'"), ({"n": 1}, "from 2 to"), ({"n": True}, "n is True"), ({"n": 2.5}, "whole"),
-        ({"seed": -1}, "seed is -1"), ({"kinds": "color"}, "kinds is 'color'"), ({"kinds": ["x"]}, "holds 'x'"),
-        ({"records": 3}, "records is 3"),
+        ({"n": "many"}, "n is 'many': input should be a valid integer"), ({"n": True}, "n is True: .* integer"),
+        ({"n": 1}, "n is 1: input should be greater than or equal to 2"), ({"n": 2.5}, "n is 2.5: .* integer"),
+        ({"n": 10**9}, "less than or equal to 100000"), ({"seed": -1}, "seed is -1: .* equal to 0"),
+        ({"kinds": "color"}, "kinds is 'color'"), ({"kinds": ()}, r"kinds is \(\): .* at least 1"),
+        ({"kinds": ["color", "x"]}, r"kinds\[1\] is 'x': valid are color, object"), ({"records": 3}, "records is 3"),
     ],
 )  # fmt: skip
 def test_bad_parameters_are_refused_in_one_sentence(mock, parameters, what):
@@ -89,11 +95,19 @@ def test_bad_parameters_are_refused_in_one_sentence(mock, parameters, what):
 
 
 def test_checks_of_single_parameters():
-    check_number("strength", 0.5, 0, 1, whole=False)
-    with pytest.raises(InputError, match="strength is nan"):
-        check_number("strength", float("nan"), 0, 1, whole=False)
-    with pytest.raises(InputError, match="give a list"):
+    for value in (0, 0.5, 1):
+        check_number("strength", value, 0, 1, whole=False)
+    for value in (float("nan"), -0.1, 1.1, "0.5", True):
+        with pytest.raises(InputError, match=f"strength is {value!r}: input should be"):
+            check_number("strength", value, 0, 1, whole=False)
+    with pytest.raises(InputError, match=r"n is 0\.5: input should be a valid integer"):
+        check_number("n", 0.5, 0, 1)
+    check_names("kinds", ["b", "a"], ("a", "b"))
+    with pytest.raises(InputError, match=r"kinds is \[\]: .* at least 1"):
         check_names("kinds", [], ("a",))
+    with pytest.raises(InputError, match=r"kinds\[1\] is 'c': valid are a, b\."):
+        check_names("kinds", ["a", "c"], ("a", "b"))
+    check_claimed("names", ["a", "b"], ["a"], 2)
     with pytest.raises(InputError, match="lacks 'a'"):
         check_claimed("names", ["b", "c"], ["a"], 2)
     with pytest.raises(InputError, match="different"):
@@ -136,8 +150,22 @@ def test_words(mock):
     assert [(r["word"], r["content"]) for r in rows] == [
         ("What", False), ("color", True), ("is", False), ("the", False), ("car", True),
     ]  # fmt: skip
-    assert all(0 <= r["entropy"] <= np.log(256) + 1e-6 and r["strength"] > 0 and 0 <= r["spread"] < 0.71 for r in rows)
     assert not is_content("THE") and is_content("colour")
+    prompt, answer, links = measurements.word_links(mock, SCENE, question, "attention")
+    whole = mock.trace([SCENE.image], prompt, answer).v[0]
+    centres = [((i // 16 + 0.5) / 16, (i % 16 + 0.5) / 16) for i in range(256)]
+    for i, row in enumerate(rows):
+        share = [link / sum(links[i]) for link in links[i].tolist()]
+        y, x = (sum(s * c[axis] for s, c in zip(share, centres, strict=True)) for axis in (0, 1))
+        apart = sum(s * ((c[0] - y) ** 2 + (c[1] - x) ** 2) for s, c in zip(share, centres, strict=True))
+        keep = np.arange(len(rows))[None] != i
+        without = mock.trace([SCENE.image], prompt, answer, keep_words=keep).v[0]
+        expected = {
+            "strength": sum(links[i]), "entropy": -sum(s * np.log(s) for s in share if s), "spread": apart**0.5,
+            "effect": (whole - without).mean(),
+        }  # fmt: skip
+        assert {k: row[k] for k in expected} == pytest.approx(expected, abs=1e-6)
+    assert len({row["effect"] for row in rows}) == len(rows)
 
 
 def test_spread_of_known_maps():
@@ -149,12 +177,38 @@ def test_spread_of_known_maps():
 
 def test_evolution(mock):
     (row,) = measurements.evolution(mock, SCENE, QUESTION)
-    steps = len(row["tokens"])
-    distance = np.array(row["distance"])
-    assert distance.shape == (steps, steps) and np.allclose(np.diag(distance), 0)
-    np.testing.assert_allclose(distance, distance.T)
-    assert len(row["entropy"]) == len(row["reliance"]) == steps
-    assert js_distance(np.ones(3), np.ones(3)) == 0
+    prompt = mock.prompt(QUESTION.text)
+    answer = mock.answer([SCENE.image], prompt)[0]
+    assert row["tokens"] == list(answer.tokens)
+    maps = mock.trace([SCENE.image], prompt, answer, capture=needed_sites("attention", mock.sites)).attention
+    patch = align("attention", {site: m[0] for site, m in maps.items()}, mock, prompt).step_patch
+    share = patch / patch.sum(1, keepdims=True)
+    assert row["distance"] == pytest.approx(
+        np.array([[jensenshannon(a, b, 2) for b in share] for a in share]), abs=1e-6
+    )
+    assert row["entropy"] == pytest.approx([scipy_entropy(p) for p in share], abs=1e-6)
+    blank = np.full_like(SCENE.image, 0) + np.round(SCENE.image.reshape(-1, 3).mean(0)).astype(np.uint8)
+    seen, blind = (mock.trace([image], prompt, answer).v[0] for image in (SCENE.image, blank))
+    assert row["reliance"] == pytest.approx(seen - blind, abs=1e-6)
+    assert np.ptp(row["reliance"]) > 0 and row["distance"][0][1] > 0
+
+
+def test_whoever_watches_can_stop_a_study_and_it_goes_on(mock, tmp_path):
+    seen = []
+
+    def watcher(what: str, done: float, total: float) -> None:
+        seen.append((what, done, total))
+        if done == 2:
+            raise Stopped("enough")
+
+    with pytest.raises(Stopped), watching(watcher):
+        measured(mock, 5, tmp_path)
+    assert seen == [("one", 0, 5), ("one", 1, 5), ("one", 2, 5)] and len(one_row.asked) == 2
+    seen.clear()
+    with watching(lambda *state: seen.append(state)):
+        resumed = measured(mock, 5, tmp_path)
+    assert seen[0] == ("one", 2, 5) and seen[-1] == ("one", 5, 5)
+    pd.testing.assert_frame_equal(resumed, measured(mock, 5))
 
 
 def test_faithfulness_needs_weights(mock):

@@ -89,7 +89,7 @@ def test_a_study_that_fails_goes_on_where_it_stopped(notebooks, tmp_path):
     assert [row["key"] for row in table] == list(FAMILY)
     assert all({"effect", "low", "high", "n", "p_corrected", "verdict"} <= set(row) for row in table)
     assert (out / "findings.csv").read_text().count("\n") == len(FAMILY) + 1 and (out / "findings.png").exists()
-    with pytest.raises(InputError, match="a study with seed = 3, not 4"):
+    with pytest.raises(InputError, match="a study with seed 3, not 4"):
         reproduce(out, notebooks=notebooks, seed=4)
 
 

@@ -12,12 +12,15 @@ import psutil
 import pytest
 from PIL import Image
 
-import stcg_nb.sweep as module
 from stcg_nb.errors import InputError
 from stcg_nb.models import Model
-from stcg_nb.sweep.folder import BATCH, Done, SweepFolder
+from stcg_nb.sweep import run as module
+from stcg_nb.sweep.folder import BATCH, SweepFolder
 from stcg_nb.sweep.options import SweepOptions
-from stcg_nb.sweep.run import SweepError, prepared, sweep
+from stcg_nb.sweep.parts import SweepError
+from stcg_nb.sweep.rows import FinishedQuestion
+from stcg_nb.sweep.run import sweep
+from stcg_nb.sweep.worker import prepared
 
 ray = pytest.importorskip("ray", reason="Ray is not installed (the extra 'ray')")
 from stcg_nb.sweep.ray_pool import OnRay  # noqa: E402
@@ -78,7 +81,7 @@ def test_a_worker_that_is_killed_loses_nothing_and_the_folder_is_that_of_one_pro
     places: list[int] = []
     keep = SweepFolder.keep
 
-    def kill_once(self: SweepFolder, done: Done) -> None:
+    def kill_once(self: SweepFolder, done: FinishedQuestion) -> None:
         if not killed:
             victims = workers()
             assert len(victims) == 2
@@ -100,7 +103,7 @@ def test_it_goes_on_with_what_a_single_process_has_begun(
     with monkeypatch.context() as patch:
         keep, count = SweepFolder.keep, []
 
-        def stop(self: SweepFolder, done: Done) -> None:
+        def stop(self: SweepFolder, done: FinishedQuestion) -> None:
             keep(self, done)
             count.append(done.place)
             if len(count) == BATCH + 2:
@@ -122,7 +125,7 @@ def test_no_model_lies_beside_those_of_the_workers(table: Path, tmp_path: Path, 
         loaded.append(weakref.ref(vlm))
         return vlm
 
-    def within(*_: object) -> Iterator[Done]:
+    def within(*_: object) -> Iterator[FinishedQuestion]:
         assert [model() for model in loaded] == [None]
         raise KeyboardInterrupt
         yield

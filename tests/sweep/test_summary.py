@@ -10,9 +10,8 @@ import pytest
 from PIL import Image
 
 from stcg_nb import STCG
+from stcg_nb.sweep import SweepOptions, sweep
 from stcg_nb.sweep import summary as summary
-from stcg_nb.sweep.options import SweepOptions
-from stcg_nb.sweep.run import sweep
 
 NAMES = ("color_shift", "gaussian_noise")
 

@@ -22,16 +22,20 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-import stcg_nb.sweep as module
 from stcg_nb import STCG, explain, load_model
 from stcg_nb.cli import main
 from stcg_nb.datasets import Record
 from stcg_nb.errors import InputError
 from stcg_nb.models.mock import Mock
-from stcg_nb.sweep.folder import BATCH, Done, SweepFolder, read_manifest, read_rows, write_whole
+from stcg_nb.progress import Stopped, watching
+from stcg_nb.sweep import worker
+from stcg_nb.sweep.folder import BATCH, SweepFolder, read_rows
+from stcg_nb.sweep.manifest import read_manifest
 from stcg_nb.sweep.options import PROMPTS, SweepOptions
-from stcg_nb.sweep.rows import VERDICTS, schema
-from stcg_nb.sweep.run import Local, SweepError, prepared, sweep
+from stcg_nb.sweep.parts import SweepError, write_whole
+from stcg_nb.sweep.rows import VERDICTS, FinishedQuestion, schema
+from stcg_nb.sweep.run import sweep
+from stcg_nb.sweep.worker import Local, prepared
 
 N = 19  # three batches, the last one not full
 FAST = SweepOptions(regions="grid:2x2", perturbations=("color_shift",), masks=0)
@@ -77,10 +81,10 @@ def counting(monkeypatch: pytest.MonkeyPatch, stop_after: int | None = None) -> 
     """The ids that the model is asked from now on; the sweep is stopped after so many."""
     asked: list[str] = []
 
-    def call(self: Local, records: Iterable[tuple[int, Record]]) -> Iterator[Done]:
+    def call(self: Local, records: Iterable[tuple[int, Record]]) -> Iterator[FinishedQuestion]:
         for place, record in islice(records, stop_after):
             asked.append(record.id)
-            yield module.explained(self.model, self.how, place, record)
+            yield worker.explained(self.model, self.how, place, record)
         if stop_after is not None:
             raise KeyboardInterrupt
 
@@ -141,6 +145,18 @@ def test_prompts_are_those_of_blip2s_evaluation_and_the_plain_one():
         prepared("tiny", SweepOptions(prompt="plain")).prompt("what is this?").text == "Question: what is this? Answer:"
     )
     assert set(PROMPTS) == {"short", "plain"}
+
+
+def test_a_prompt_changes_a_copy_of_the_model_and_is_refused_where_the_model_needs_its_own():
+    tiny = load_model("tiny")
+    before = tiny.prompt("what is this?")
+    short = tiny.with_prompt("Q: {}")
+    assert short.prompt("what is this?").text == "Q: what is this?"
+    assert tiny.prompt("what is this?") == before
+    assert short.dtypes == tiny.dtypes == ("float32",) and Mock().dtypes == ()
+    tiny.reader = replace(tiny.reader, image_mark="<image>")
+    with pytest.raises(InputError, match="tiny has a prompt of its own around its picture"):
+        tiny.with_prompt("Q: {}")
 
 
 # Stopped and started again
@@ -208,6 +224,37 @@ def test_a_real_model_gives_the_same_bytes_after_a_stop(tmp_path: Path, monkeypa
     assert contents(tmp_path / "stopped") == contents(tmp_path / "whole")
 
 
+@pytest.mark.parametrize("within", [False, True], ids=["between questions", "within one"])
+def test_whoever_watches_can_stop_it(
+    whole: Path, table: Path, tmp_path: Path, within: bool, monkeypatch: pytest.MonkeyPatch
+):
+    """Also at a bar inside an explanation, which reports the sweep's progress."""
+    asked: list[str] = []
+    explained = worker.explained
+
+    def noted(model: object, how: SweepOptions, place: int, record: Record) -> FinishedQuestion:
+        asked.append(record.id)
+        return explained(model, how, place, record)
+
+    seen: list[float] = []
+
+    def watcher(what: str, done: float, total: float) -> None:
+        assert (what, total) == ("sweep", N)
+        repeated = bool(seen) and seen[-1] == done
+        seen.append(done)
+        if done >= 10 and repeated == within:
+            raise Stopped("enough")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(worker, "explained", noted)
+        with pytest.raises(Stopped, match="enough"), watching(watcher):
+            sweep(table, tmp_path, "mock", FAST, report=lambda _: None)
+    assert len(asked) == (12 if within else 10)  # the eleventh has an empty question and is skipped
+    assert seen == sorted(seen)
+    sweep(table, tmp_path, "mock", FAST, report=lambda _: None)
+    assert contents(tmp_path) == contents(whole)
+
+
 def test_a_sweep_that_is_done_asks_nothing_again_but_what_was_skipped(
     whole: Path, table: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -249,7 +296,7 @@ def test_a_picture_that_is_there_at_last_is_explained(table: Path, tmp_path: Pat
 
 
 OTHER = {
-    "estimator": ({"how": replace(FAST, estimator="rollout", masks=0)}, "estimator 'attention', not 'rollout'"),
+    "estimator": ({"how": replace(FAST, estimator="rollout")}, "estimator 'attention', not 'rollout'"),
     "masks": ({"how": replace(FAST, masks=64)}, "masks 256, not 64"),
     "model": ({"model": "tiny"}, "model 'mock', not 'tiny'"),
 }
@@ -348,7 +395,7 @@ def test_a_flipped_bit_in_a_part_is_found_or_changes_nothing(whole: Path, tmp_pa
 
 
 def test_a_part_of_another_sweep_and_a_damaged_manifest(whole: Path, table: Path, tmp_path: Path):
-    how = replace(FAST, estimator="rollout", masks=0)
+    how = replace(FAST, estimator="rollout")
     said: list[str] = []
     sweep(table, tmp_path, "mock", how, report=lambda _: None)
     (tmp_path / "parts/000000.parquet").write_bytes((whole / "parts/000000.parquet").read_bytes())

@@ -3,7 +3,8 @@
 A folder holds ``v2_OpenEnded_mscoco_val2014_questions.json``, ``v2_mscoco_val2014_annotations.json`` and COCO's pictures, in
 ``val2014/`` or ``images/val2014/`` or beside the files: ``COCO_val2014_000000000042.jpg``. Other splits likewise; those of the
 test have no annotations, so nothing is right or wrong there. The id of a record is the official ``question_id``, its kind the
-``answer_type``: "yes/no", "number" or "other".
+``answer_type``: "yes/no", "number" or "other". A folder may hold instead a copy from Hugging Face ``datasets``
+(`stcg_nb.datasets.table`).
 """
 
 from __future__ import annotations
@@ -11,16 +12,18 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from stcg_nb.datasets.base import FilePicture, Record, choose
+from stcg_nb.datasets.base import Dataset, FilePicture, Record, choose, dataset, of_records
+from stcg_nb.datasets.table import find_parts, read_table
 from stcg_nb.errors import InputError
 
 
 @dataclass(frozen=True)
 class Split:
-    """How a split is called: in the official files, in the pictures' names, and in copies of Hugging Face ``datasets``."""
+    """The names of a split: in the official files, in the pictures' names, and in copies of Hugging Face ``datasets``."""
 
     official: str
     pictures: str
@@ -44,12 +47,28 @@ SPLITS = {
 }
 
 
-def holds_official(folder: Path, split: str) -> bool:
-    """Whether the official questions are there."""
-    return (folder / SPLITS[split].questions).is_file()
+@dataset("vqa-v2", "VQA-v2 in a folder, the official files or a copy of Hugging Face datasets")
+def load(n: int | None, seed: int, folder: str | PathLike[str] | None, split: str) -> Dataset:
+    """A split (a key of `SPLITS`) of the files in a folder."""
+    if folder is None:
+        raise InputError("'vqa-v2' is not part of this package; name the folder that holds its files (--folder).")
+    if split not in SPLITS:
+        raise InputError(f"{split!r} is no split of VQA-v2; valid are {', '.join(SPLITS)}.")
+    root, name = Path(folder), f"vqa-v2 {split}"
+    if not root.is_dir():
+        raise InputError(f"There is no folder {str(root)!r}; name the one that holds VQA-v2's files.")
+    if (root / SPLITS[split].questions).is_file():
+        return of_records(name, _read_official(root, split, n, seed))
+    parts = find_parts(root, SPLITS[split].aliases)
+    if not parts:
+        raise InputError(
+            f"{str(root)!r} holds neither {SPLITS[split].questions!r} nor .parquet or .arrow files of the split {split!r}; "
+            "give the folder of the official files, or of a copy from Hugging Face datasets."
+        )
+    return of_records(name, read_table(parts, name, n, seed))
 
 
-def read_official(folder: Path, split: str, n: int | None = None, seed: int = 0) -> list[Record]:
+def _read_official(folder: Path, split: str, n: int | None, seed: int) -> list[Record]:
     """All records of a split, or `n` drawn with a seed, in the order of the file of questions.
 
     Raises:
