@@ -25,9 +25,11 @@ _EXPECTED = {
     "string_type": "text",
     "int_type": "a whole number",
     "int_from_float": "a whole number",
+    "int_parsing": "a whole number",
     "float_type": "a number",
     "float_parsing": "a number",
     "bool_type": "true or false",
+    "bool_parsing": "true or false, or 1 or 0",
     "tuple_type": "a list",
     "finite_number": "a finite number",
 }
@@ -35,6 +37,7 @@ _BOUNDS = {
     "greater_than_equal": ("ge", "at least"),
     "less_than_equal": ("le", "at most"),
     "greater_than": ("gt", "more than"),
+    "too_short": ("min_length", "a list of at least"),
 }
 
 

@@ -87,18 +87,18 @@ def test_devices(monkeypatch, device):
         ("STCG_DEVICE", "cuda:-1", "'cuda:0'"),
         ("STCG_DTYPE", "float8", "'auto', 'float32', 'bfloat16' or 'float16'"),
         ("STCG_QUANTISATION", "2bit", "'none', '8bit' or '4bit'"),
-        ("STCG_SEED", "-1", "greater than or equal to 0"),
-        ("STCG_SEED", "1.5", "integer"),
-        ("STCG_SEED", "one", "integer"),
-        ("USE_MOCK_MODEL", "perhaps", "boolean"),
-        ("STCG_FORCE_REAL", "2", "boolean"),
+        ("STCG_SEED", "-1", "it must be at least 0"),
+        ("STCG_SEED", "1.5", "a whole number"),
+        ("STCG_SEED", "one", "a whole number"),
+        ("USE_MOCK_MODEL", "perhaps", "true or false"),
+        ("STCG_FORCE_REAL", "2", "true or false"),
     ],
 )
 def test_an_invalid_value_is_one_sentence(monkeypatch, name, value, valid):
     with pytest.raises(InputError) as caught:
         read(monkeypatch, **{name: value})
     text = str(caught.value)
-    assert text.startswith(f"{name} is '{value}': ")
+    assert text.startswith(f"{name} is '{value}'")
     assert valid in text
     assert text.endswith(".") and "\n" not in text and "value error" not in text.lower()
 

@@ -277,7 +277,7 @@ def test_accuracy_as_text(capsys):
     [
         (["--n", "0"], "n is 0"),
         (["--seed", "-2"], "-2"),
-        (["--dataset", "vqa"], "'vqa' is no dataset; valid are scenes, easy-vqa"),
+        (["--dataset", "vqa"], "'vqa' is no dataset; valid are easy-vqa, scenes"),
         (["--without", "nothing"], "valid are image, question"),
         (["--model", "mocc"], "'mocc' is neither"),
     ],

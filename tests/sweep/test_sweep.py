@@ -107,7 +107,7 @@ def test_one_row_a_question_and_one_artefact_an_explanation(whole: Path, table: 
     ]
     row = rows.to_pylist()[7]
     stcg = STCG.load(whole / row["artefact"])
-    again = explain(table.parent / "3.png", "what is 7?", "mock", **FAST.for_explain())
+    again = explain(table.parent / "3.png", "what is 7?", "mock", FAST)
     assert stcg == again
     assert row["answer"] == again.answer and row["p"] == again.data["p"].values.tolist()
     assert row["accuracy"] == float(again.answer == "the mock answer")
@@ -116,7 +116,7 @@ def test_one_row_a_question_and_one_artefact_an_explanation(whole: Path, table: 
     assert row["confirmed"] is None
 
 
-def test_the_causal_estimator_has_verdicts_and_no_answers_no_accuracy(table: Path, tmp_path: Path):
+def test_a_causal_graph_has_verdicts_and_no_answers_no_accuracy(table: Path, tmp_path: Path):
     path = table.parent / "two.csv"
     path.write_text("image,question\n0.png,what is this?\n0.png,and this?\n")
     how = SweepOptions(regions="grid:2x2", perturbations=(), masks=64)
@@ -125,7 +125,15 @@ def test_the_causal_estimator_has_verdicts_and_no_answers_no_accuracy(table: Pat
         assert row["accuracy"] is None
         stcg = STCG.load(tmp_path / "out" / row["artefact"])
         said = [v for k in ("word_verdict", "region_verdict", "link_verdict") for v in stcg.data[k].values.flat]
-        assert row["seed_faithfulness"] is None
+        correlations = [
+            np.corrcoef(links, effects)[0, 1]
+            for links, effects in zip(
+                np.concatenate([stcg.data["step_word"], stcg.data["step_region"]], 1),
+                np.concatenate([stcg.data["word_effect"], stcg.data["region_effect"]], 1),
+                strict=True,
+            )
+        ]
+        assert row["seed_faithfulness"] == pytest.approx(np.mean(correlations))
         assert row["confirmed"] + row["hidden"] + row["spurious"] == sum(v in VERDICTS for v in said)
 
 
@@ -296,8 +304,8 @@ def test_a_picture_that_is_there_at_last_is_explained(table: Path, tmp_path: Pat
 
 
 OTHER = {
-    "estimator": ({"how": replace(FAST, estimator="rollout")}, "estimator 'attention', not 'rollout'"),
-    "masks": ({"how": replace(FAST, masks=64)}, "masks 256, not 64"),
+    "estimator": ({"how": FAST.but(estimator="rollout")}, "estimator 'attention', not 'rollout'"),
+    "masks": ({"how": FAST.but(masks=64)}, "masks 0, not 64"),
     "model": ({"model": "tiny"}, "model 'mock', not 'tiny'"),
 }
 
@@ -395,7 +403,7 @@ def test_a_flipped_bit_in_a_part_is_found_or_changes_nothing(whole: Path, tmp_pa
 
 
 def test_a_part_of_another_sweep_and_a_damaged_manifest(whole: Path, table: Path, tmp_path: Path):
-    how = replace(FAST, estimator="rollout")
+    how = FAST.but(estimator="rollout")
     said: list[str] = []
     sweep(table, tmp_path, "mock", how, report=lambda _: None)
     (tmp_path / "parts/000000.parquet").write_bytes((whole / "parts/000000.parquet").read_bytes())
