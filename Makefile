@@ -14,7 +14,8 @@ COLAB_PYTHON ?= python3.13
 TORCH := $(shell grep '^torch==' constraints/pinned.txt)
 NBVAL := --nbval-current-env --nbval-cell-timeout=600 -p no:cacheprovider
 # Tests must not depend on what the shell asks for.
-NEUTRAL := env -u PYTHONPATH -u STCG_MODEL -u USE_MOCK_MODEL -u STCG_FORCE_REAL -u STCG_IMAGE_PATH -u STCG_DEVICE -u STCG_DTYPE -u STCG_QUANTISATION -u STCG_REVISION -u STCG_SEED
+# One thread a process: two threads beside another process wait for each other most of the time.
+NEUTRAL := env -u PYTHONPATH -u STCG_MODEL -u USE_MOCK_MODEL -u STCG_FORCE_REAL -u STCG_IMAGE_PATH -u STCG_DEVICE -u STCG_DTYPE -u STCG_QUANTISATION -u STCG_REVISION -u STCG_SEED OMP_NUM_THREADS=1
 
 .DEFAULT_GOAL := help
 .PHONY: help run test lint lab notebooks figures results colab newest pictures constraints clean
@@ -34,8 +35,8 @@ run: $(RUN) ## explain the demo picture with the embedded model
 	echo "  stcg.npz	everything, for STCG.load"
 
 test: lint ## check style and types, run all tests and the notebooks
-	$(NEUTRAL) $(BIN)/python -m pytest
-	$(NEUTRAL) $(BIN)/python -m pytest $(NBVAL) --nbval notebooks/*.ipynb
+	$(NEUTRAL) $(BIN)/python -m pytest -n auto
+	$(NEUTRAL) $(BIN)/python -m pytest -n auto --dist loadfile $(NBVAL) --nbval notebooks/*.ipynb
 
 lint: $(TEST) ## check style and types
 	$(BIN)/ruff check

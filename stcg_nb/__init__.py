@@ -14,16 +14,18 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from stcg_nb.case import Case
     from stcg_nb.explanation import explain
     from stcg_nb.graph.stcg import STCG
     from stcg_nb.inputs.demo import demo
     from stcg_nb.models.load import load_model
 
 __version__ = version("stcg-nb")
-__all__ = ["STCG", "__version__", "demo", "explain", "load_model"]
+__all__ = ["STCG", "Case", "__version__", "demo", "explain", "load_model"]
 
 # torch and transformers take seconds to import; nobody waits for them before they are used.
 _HOMES = {
+    "Case": "stcg_nb.case",
     "STCG": "stcg_nb.graph.stcg",
     "demo": "stcg_nb.inputs.demo",
     "explain": "stcg_nb.explanation",

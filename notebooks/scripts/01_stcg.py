@@ -43,11 +43,12 @@ from typing import Optional
 model: Optional[str] = None  # "tiny", "mock", a hub id or a folder; None: STCG_MODEL, USE_MOCK_MODEL, STCG_FORCE_REAL
 image: Optional[str] = None  # full path of a picture; None: STCG_IMAGE_PATH, else the demo picture
 question: Optional[str] = None  # in words; None: the question about the demo picture
-estimator: str = "causal"  # how links are found: "causal", "attention", "rollout" or "gradient"
+estimator: str = "attention"  # how alignment is read off the model: "attention", "gradient" or "rollout"
 regions: str = "slic"  # "slic:30" for about 30 superpixels, "grid:8x8" for rows x columns
 perturbations: Optional[list] = None  # their names; None: all six
 strength: float = 0.5  # of the perturbations, from 0 (nothing) to 1
-masks: int = 256  # random masks that the causal estimator tries
+masks: int = 256  # that the causal graph is fitted to; 0: words and regions are taken away one at a time only
+removal: str = "median"  # what an absent region is: "median", "mean", "blur", "inpaint" or "cut"
 card: bool = True  # measure how faithful the graph is; takes about seven times as many masks again
 seed: Optional[int] = None  # of what is drawn at random; None: STCG_SEED, else 0
 run_dir: Optional[str] = None  # a folder for the results; None: nothing is saved
@@ -60,10 +61,9 @@ import numpy as np
 import plotly.io as pio
 from PIL import Image
 
-from stcg_nb import demo, explain, load_model
-from stcg_nb.case import Case
+from stcg_nb import Case, demo, explain, load_model
 from stcg_nb.faithfulness import measure_game
-from stcg_nb.inputs import PERTURBATIONS, make_regions, read_image
+from stcg_nb.inputs import PERTURBATIONS, read_image
 from stcg_nb.inputs.perturbations import DEFAULT
 from stcg_nb.interventions import Game
 from stcg_nb.settings import Settings
@@ -105,31 +105,31 @@ picture = read_image(image or settings.image_path or demo_image)
 Image.fromarray(picture)
 
 # %% tags=["nbval-ignore-output"]
-prompt = vlm.prompt(question or demo_question)
-answer = vlm.answer([picture], prompt)[0]
+case = Case.read(picture, question or demo_question, vlm, regions=regions)
 
 # %%
-print("Question:", prompt.question)
-print("Answer:  ", answer.text)
-print("Tokens:  ", " | ".join(answer.tokens))
+print("Question:", case.prompt.question)
+print("Answer:  ", case.answer.text)
+print("Tokens:  ", " | ".join(case.answer.tokens))
 
 # %% [markdown]
 # ## Explain
 #
 # `explain` teacher-forces this answer through many changed inputs: each word cut, each region filled with its surroundings, the
-# whole picture blanked, and the picture perturbed in each named way. How probable the same tokens still are is what it measures. The
-# causal estimator also takes away many words and regions at once, at random, to learn what they do together.
+# whole picture blanked, and the picture perturbed in each named way. How probable the same tokens still are is what it measures. For
+# the causal graph many words and regions are taken away at once, at random, to learn what they do together.
 
 # %% tags=["nbval-ignore-output"]
 stcg = explain(
     picture,
-    prompt.question,
+    case.prompt.question,
     vlm,
     estimator=estimator,
     regions=regions,
     perturbations=DEFAULT if perturbations is None else perturbations,
     strength=strength,
     masks=masks,
+    removal=removal,
     seed=settings.seed if seed is None else seed,
 )
 
@@ -155,7 +155,7 @@ graph_figure(stcg).show(config=CONFIG)
 if any(edge.kind == "interaction" for edge in stcg.edges()):
     graph_figure(stcg, links="interaction").show(config=CONFIG)
 else:
-    print("No links of two: either this estimator does not look for them, or none is sure.")
+    print("No links of two: either none was looked for (masks=0), or none is sure.")
 
 # %% [markdown]
 # ## The words
@@ -170,8 +170,8 @@ for word, column in zip(stcg.words, effects.T, strict=True):
     print(f"{word:<14}" + "".join(f"{loss:>10.1f}" for loss in column))
 
 # %% [markdown]
-# The maps are alignment: where the estimator links each word. A strong link with no effect in the table above is one that the answer
-# does not rest on.
+# The maps show which regions each word works with, by what the model loses without both. Where attention links the words shows
+# `word_heatmaps(stcg, by="alignment")`: a strong link there with no effect in the table above is one that the answer does not rest on.
 
 # %% tags=["nbval-ignore-output"]
 word_heatmaps(stcg).show(config=CONFIG)
@@ -193,7 +193,7 @@ for t, token in enumerate(stcg.steps):
 timeline(stcg).show(config=CONFIG)
 
 # %% [markdown]
-# Below, for each token: the regions that the estimator links it with ("linked"), and the regions that it really loses by ("loses").
+# Below, for each token: the regions that surely support it ("linked"), and all that it gains or loses without them ("loses").
 
 # %% tags=["nbval-ignore-output"]
 step_heatmaps(stcg).show(config=CONFIG)
@@ -239,9 +239,8 @@ for edge in sorted(causal, key=lambda edge: -abs(np.round(edge.weight, 1)))[:5]:
 # model with shuffled weights, where it must fail. `stcg card` does the same for many questions, with intervals.
 
 # %% tags=["nbval-ignore-output"]
-if card and not vlm.synthetic:
-    game = Game(Case(vlm, picture, prompt, answer, make_regions(picture, regions)))
-    measured = measure_game(game, vlm.randomised(0), masks)
+if card and masks and not vlm.synthetic:
+    measured = measure_game(Game(case, removal), vlm.randomised(0), masks)
     card_figure({**measured, "model": vlm.name}).show(config=CONFIG)
 
 # %% [markdown]
@@ -264,7 +263,6 @@ else:
 #
 # - Ask something else: `question = "Describe the picture from left to right."` gives an answer of many tokens, where time matters.
 # - Try your own picture: set `image`. `tiny` knows nothing but drawn scenes, so use a real checkpoint for photographs.
-# - Compare estimators: run again with `estimator="attention"`, `"rollout"` or `"gradient"`; the counterfactual numbers stay the
-#   same, without intervals and verdicts.
+# - Compare estimators of alignment: run again with `estimator="rollout"` or `"gradient"`; what the answer loses stays the same.
 # - Add a perturbation of your own with the decorator `stcg_nb.inputs.perturbations.register`, and name it in `perturbations`.
 # - Without a notebook: `stcg explain PICTURE "QUESTION" --out FOLDER`.

@@ -69,7 +69,7 @@ question, changed = check_question(question), check_question(changed)
 # %% tags=["nbval-ignore-output"]
 vlm = load_model(model)
 image, _ = demo()
-stcg = explain(image, question, vlm, estimator="gradient", seed=seed)
+stcg = explain(image, question, vlm, estimator="gradient", masks=0, seed=seed)
 
 # %%
 print(f"{stcg.question} -> {stcg.answer}")
@@ -107,7 +107,9 @@ print(f"As networkx: {graph.number_of_nodes()} nodes, {graph.number_of_edges()} 
 effects = stcg.data["region_effect"].values
 for estimator in ("attention", "rollout", "gradient"):
     other = (
-        stcg if estimator == stcg.estimator else explain(image, question, vlm, estimator=estimator, perturbations=[])
+        stcg
+        if estimator == stcg.estimator
+        else explain(image, question, vlm, estimator=estimator, masks=0, perturbations=[])
     )
     links = other.data["step_region"].values
     print(f"{estimator:<10} correlation of links with effects: {seed_faithfulness(links, effects):+.1f}")

@@ -63,7 +63,7 @@ synthetic = manifest["synthetic"]
 print(summary.headline(folder))
 
 # %% [markdown]
-# ## SweepOptions often the model is right
+# ## How often the model is right
 #
 # The official accuracy of VQA where there are ten answers a question; where there is one, whether the two agree. A dataset without
 # answers has no accuracy.
@@ -109,7 +109,7 @@ if len(tables["steps"]):
 # ## Do links tell what the answer rests on?
 #
 # The correlation of links from the answer's tokens with what each token really loses without that word or region: 1 if attention told
-# all, 0 if it told nothing. The causal estimator's links are those losses, so there is nothing to compare.
+# all, 0 if it told nothing.
 
 # %%
 tables["faithfulness"] = summary.faithfulness(rows)
@@ -119,17 +119,13 @@ if len(tables["faithfulness"]):
 # %% [markdown]
 # ## Verdicts
 #
-# The causal estimator judges every edge: *confirmed* by attention and effect, *hidden* from attention, or *spurious*. Other
-# estimators have none.
+# A causal graph judges every edge: *confirmed* by attention and effect, *hidden* from attention, or *spurious*. A sweep with
+# `masks=0` fits none.
 
 # %%
 tables["verdicts"] = summary.verdicts(rows)
 print("edges an explanation, mean with interval and n")
-print(
-    tables["verdicts"].round(1).to_string()
-    if len(tables["verdicts"])
-    else f"none: the estimator is {manifest['estimator']}"
-)
+print(tables["verdicts"].round(1).to_string() if len(tables["verdicts"]) else "none: the sweep was made with masks=0")
 
 # %% [markdown]
 # ## One of them

@@ -50,7 +50,7 @@ from typing import Optional
 model: Optional[str] = None  # "tiny", "mock", a hub id or a folder; None: STCG_MODEL and the other flags, else tiny
 image: Optional[str] = None  # full path of a picture; None: the demo picture
 question: Optional[str] = None  # in words; None: the question about the demo picture
-estimator: str = "attention"  # of the links: "attention" as in the original study, "rollout", "gradient" or "causal"
+estimator: str = "attention"  # of the links: "attention" as in the original study, "rollout" or "gradient"
 strength: float = 0.5  # of the perturbations, from 0 (nothing) to 1
 seed: int = 0  # of what is drawn at random
 run_dir: Optional[str] = None  # a folder for the figure and its numbers; None: nothing is saved
@@ -69,7 +69,13 @@ check_number("seed", seed, 0, 10**6)
 # %% tags=["nbval-ignore-output"]
 demo_image, demo_question = demo()
 stcg = explain(
-    image or demo_image, question or demo_question, load_model(model), estimator=estimator, strength=strength, seed=seed
+    image or demo_image,
+    question or demo_question,
+    load_model(model),
+    estimator=estimator,
+    strength=strength,
+    seed=seed,
+    masks=0,
 )
 
 # %%

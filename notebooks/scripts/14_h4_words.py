@@ -55,13 +55,13 @@ run_dir: Optional[str] = None  # a folder for figures and numbers; None: nothing
 import numpy as np
 import plotly.io as pio
 
-from stcg_nb.attention.alignment import check_estimator
+from stcg_nb.options import Options
 from stcg_nb.stats import paired
 from stcg_nb.study import Study, check_number, conclude, figures, measurements, save_finding
 from stcg_nb.viz import CONFIG, save_figure
 
 pio.renderers.default = "colab" if "google.colab" in sys.modules else "plotly_mimetype"
-check_estimator(estimator)
+Options(estimator=estimator)  # another estimator is refused here
 
 # %% tags=["nbval-ignore-output"]
 study = Study(model, n, seed, records=records)

@@ -64,7 +64,7 @@ class SweepFolder:
     Args:
         folder: New, empty, or of the same sweep.
         manifest: What is asked of whom and how.
-        size: SweepOptions many questions.
+        size: How many questions.
         schema: Of the rows.
 
     Raises:

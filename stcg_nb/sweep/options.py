@@ -1,4 +1,4 @@
-"""SweepOptions a sweep explains: the options of an explanation, and the prompt."""
+"""How a sweep explains: the options of an explanation, and the prompt."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def _check_prompt(name: str) -> None:
 
 
 class SweepOptions(Options):
-    """SweepOptions a sweep explains.
+    """How a sweep explains.
 
     Raises:
         InputError: For a value that is not valid.

@@ -42,6 +42,15 @@ def test_the_mean_over_layers_and_heads_is_the_alignment(model, image, stcg, sit
     np.testing.assert_allclose(averaged.data["step_region"], stcg.data["step_region"], atol=1e-5)
 
 
+def test_heads_see_the_picture_that_explain_sees(model):
+    """A large picture of noise is another picture at working size."""
+    image = np.random.default_rng(0).integers(0, 255, (1500, 3000, 3)).astype(np.uint8)
+    stcg = explain(image, QUESTION, model, masks=0, regions="grid:2x3", perturbations=())
+    links = head_alignment(Case.read(image, QUESTION, model, regions="grid:2x3"), "cross")
+    for name in LINKS:
+        np.testing.assert_allclose(links[name].mean(["layer", "head"]), stcg.data[name], atol=1e-5)
+
+
 def test_heads_differ_and_can_be_looked_at_alone(model, image, stcg):
     links = head_alignment(Case.read(image, QUESTION, model, regions="grid:2x3"), "cross")
     one, two = (of_head(stcg, links, 0, h) for h in (0, 1))
