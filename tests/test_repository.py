@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import shutil
 import subprocess
@@ -195,3 +196,29 @@ def test_the_readmes_accuracies_are_the_model_cards():
     rows = re.findall(r"\| [\d,]+ \| [\d.]+ % \| [\d.]+ to [\d.]+ % \|", table)
     assert len(rows) == 4
     assert [row for row in rows if row not in card] == []
+
+
+def test_the_map_in_contributing_is_true():
+    """Every folder and every module at the top of the package stands in the map once, above what it may import."""
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    table = text[text.index("## Where things are") : text.index("## Where do I add")]
+    rows = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
+    mapped = [name.removesuffix("/").removesuffix(".py") for row in rows for name in re.findall(r"`([\w/.]+)`", row)]
+    package = ROOT / "stcg_nb"
+    folders = {path.parent.name for path in package.glob("*/__init__.py")}
+    modules = {path.stem for path in package.glob("*.py") if not path.stem.startswith("__")}
+    assert sorted(mapped) == sorted(folders | modules)
+    tool = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]
+    (layers,) = (c["layers"] for c in tool["importlinter"]["contracts"] if c["type"] == "layers")
+    place = {name: i for i, layer in enumerate(layers) for name in layer.split(" | ")}
+    assert [place[name] for name in mapped] == sorted(place[name] for name in mapped)
+
+
+def test_modules_and_functions_stay_small():
+    """A module of at most 300 lines, a function of at most 60; the few exceptions are named with their reason in CONTRIBUTING.md."""
+    for path in (ROOT / "stcg_nb").rglob("*.py"):
+        text = path.read_text()
+        assert len(text.splitlines()) <= 300, path
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef):
+                assert node.end_lineno - node.lineno < 60, f"{path.name}: {node.name}"
