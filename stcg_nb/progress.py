@@ -7,6 +7,7 @@ cooperation beyond the bar. A bar inside another one reports the outer one's pro
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -48,14 +49,33 @@ def watcher() -> Watcher | None:
 
 
 @contextmanager
-def progress(what: str, total: float, unit: str) -> Iterator[Callable[[float], object]]:
-    """A loop's progress: call what it yields with how many `unit` more of `total` are done."""
+def without_bars() -> Iterator[None]:
+    """Show no bar inside the block, for work whose caller has a bar already; whoever watches this thread still does."""
+    told = _watcher.get()
+    with watching((lambda *_: None) if told is None else told):
+        yield
+
+
+def say(sentence: str) -> None:
+    """Write a sentence to stderr, above the bars that are shown there."""
+    tqdm.write(sentence, file=sys.stderr)
+
+
+@contextmanager
+def progress(what: str, total: float, unit: str, done: float = 0) -> Iterator[Callable[[float], object]]:
+    """A loop's progress: call what it yields with how many `unit` more of `total` are done.
+
+    Args:
+        what: The work's name.
+        total: How much there is to do.
+        unit: Of the total, in the singular.
+        done: How much an earlier run has done already.
+    """
     told = _watcher.get()
     if told is None:
-        with tqdm(total=total, desc=what, unit=unit, delay=1, leave=False) as bar:
+        with tqdm(total=total, initial=done, desc=what, unit=unit, delay=1, leave=False) as bar:
             yield bar.update
         return
-    done: float = 0
 
     def report(*inner: object) -> None:
         told(what, done, total)
