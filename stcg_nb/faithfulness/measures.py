@@ -18,7 +18,7 @@ alike. NaN is returned only if nothing remains.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from scipy.stats import rankdata
@@ -69,7 +69,7 @@ def lds(predicted: np.ndarray, real: np.ndarray, rate: np.ndarray) -> float:
     >>> lds(np.exp(real), real, rate=np.array([0, 0, 0, 1, 1, 1]))
     1.0
     """
-    return _mean(lds_per_step(predicted, real, rate))
+    return defined_mean(lds_per_step(predicted, real, rate))
 
 
 def lds_per_step(predicted: np.ndarray, real: np.ndarray, rate: np.ndarray) -> np.ndarray:
@@ -98,7 +98,7 @@ def lds_per_step(predicted: np.ndarray, real: np.ndarray, rate: np.ndarray) -> n
     if len(labels) == 0 or counts.min() < 2:
         raise InputError(f"The keep rates have {counts.tolist()} masks; at least two each are needed to rank them.")
     each = np.array([_spearman(predicted[rate == i], real[rate == i]) for i in labels])  # [rate, step]
-    return np.array([_mean(step) for step in each.T])
+    return np.array([defined_mean(step) for step in each.T])
 
 
 def seed_faithfulness(weights: np.ndarray, effects: np.ndarray) -> float:
@@ -120,7 +120,7 @@ def seed_faithfulness(weights: np.ndarray, effects: np.ndarray) -> float:
     weights, effects = _pair(weights, effects, ("step", "player"))
     if weights.shape[1] < 2:
         raise InputError(f"There are {weights.shape[1]} players; a correlation needs at least two.")
-    return _mean(_pearson(weights.T, effects.T))
+    return defined_mean(_pearson(weights.T, effects.T))
 
 
 def factorial(v11: np.ndarray, v10: np.ndarray, v01: np.ndarray, v00: np.ndarray) -> np.ndarray:
@@ -157,6 +157,16 @@ def interaction_faithfulness(weights: np.ndarray, factorials: np.ndarray) -> flo
     return float(_spearman(weights[:, None], factorials[:, None])[0]) if len(weights) > 2 else math.nan
 
 
+def defined_mean(values: Iterable[float]) -> float:
+    """Mean of the values that are not NaN; NaN if none is left.
+
+    >>> defined_mean([1.0, math.nan, 2.0]), defined_mean([math.nan])
+    (1.5, nan)
+    """
+    defined = [value for value in values if not math.isnan(value)]
+    return float(np.mean(defined)) if defined else math.nan
+
+
 def _spearman(predicted: np.ndarray, real: np.ndarray) -> np.ndarray:
     """Spearman correlation of each column, ties at their mean rank, ``[value, column]`` to ``[column]``."""
     return _pearson(rankdata(predicted, axis=0), rankdata(real, axis=0))
@@ -177,12 +187,6 @@ def _unit(x: np.ndarray) -> np.ndarray:
     x = x / np.maximum(np.abs(x).max(0), np.finfo(float).tiny)
     x = x - x.mean(0)
     return x / np.maximum(np.linalg.norm(x, axis=0), np.finfo(float).tiny)
-
-
-def _mean(values: np.ndarray) -> float:
-    """Of those that are not NaN; NaN if none is left."""
-    left = values[~np.isnan(values)]
-    return float(left.mean()) if len(left) else math.nan
 
 
 def _pair(a: np.ndarray, b: np.ndarray, axes: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
