@@ -21,9 +21,7 @@ def disturbed(image: np.ndarray, seed: int) -> list[np.ndarray]:
         Three images of the same shape and type.
     """
     noise = np.random.default_rng((seed, 3)).normal(0, NOISE, image.shape)
-    _, code = cv2.imencode(
-        ".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
-    )
+    _, code = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
     return [
         (image + noise).round().clip(0, 255).astype(np.uint8),
         cv2.cvtColor(cv2.imdecode(code, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB),

@@ -1,18 +1,16 @@
-"""How good an explanation is: does it predict what the model does, and does it come out the same again?
+"""Measures of how well an explanation predicts what the model does.
 
-All measures are pure functions of arrays; none runs a model. What they compare an explanation with is measured, never
-fitted: values of masks that the explanation has not seen, effects of removing one player, factorials of two.
+They are functions of arrays; none runs a model. They compare an explanation with what was measured, not fitted: values of
+masks that the explanation was not fitted on, effects of removing one player, factorials of two.
 
 * `lds` (linear datamodeling score; Park et al. 2023, arXiv 2303.14186; for one input, ContextCite, arXiv 2409.00729): the
-  rank correlation of predicted and real values of `held_out_masks`. Near the full input few players are absent and every
-  fair explanation does well, so it is taken at three keep rates and averaged.
+  rank correlation of predicted and real values of `held_out_masks`. It is the mean over three keep rates, because any
+  reasonable explanation predicts masks well that lack only a few players.
 * `seed_faithfulness`: Pearson correlation of weights with real leave-one-out effects, the measure of the original study.
 * `interaction_faithfulness`: rank correlation of an edge's weight with the `factorial` of its two ends.
-* `jaccard_top`: overlap of the strongest edges of two maps, beyond what chance gives.
 
-One convention for correlations: a constant explanation scores 0, for it says nothing; where the *real* values are constant
-there is nothing to predict, whatever the explanation, and that part is left out of the mean for every explanation
-alike. NaN is returned only if nothing remains.
+All correlations share one convention. A constant explanation scores 0, since it distinguishes nothing. Where the *real* values
+are constant, no explanation could predict them, so that part is left out of the mean. The result is NaN if no part is left.
 """
 
 from __future__ import annotations
@@ -31,10 +29,10 @@ KEEP_RATES = (0.5, 0.7, 0.9)
 def held_out_masks(
     n_players: int, n: int, seed: int, rates: Sequence[float] = KEEP_RATES
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Random masks at several keep rates in equal parts (they differ by one mask where n is no multiple).
+    """Random masks at several keep rates, as many of each rate (one more or fewer where n is no multiple).
 
-    Each player is present with the mask's rate, independently. The rates take turns, so that any first part of the
-    masks is balanced too.
+    Each player is present with the mask's rate, independently. The rates alternate, so that the first masks, however many,
+    are balanced too.
 
     Returns:
         Masks bool ``[mask, player]``, and the index of each one's rate, int ``[mask]``.
@@ -124,7 +122,7 @@ def seed_faithfulness(weights: np.ndarray, effects: np.ndarray) -> float:
 
 
 def factorial(v11: np.ndarray, v10: np.ndarray, v01: np.ndarray, v00: np.ndarray) -> np.ndarray:
-    """The exact 2×2 factorial of two players, v11 − v10 − v01 + v00: how far their joint effect is from a sum.
+    """The exact 2×2 factorial of two players, v11 − v10 − v01 + v00: their joint effect less the sum of their effects alone.
 
     Args:
         v11, v10, v01, v00: Values of arrays of one shape, all other players present: with both, without the second,
@@ -139,9 +137,9 @@ def factorial(v11: np.ndarray, v10: np.ndarray, v01: np.ndarray, v00: np.ndarray
 def interaction_faithfulness(weights: np.ndarray, factorials: np.ndarray) -> float:
     """Spearman correlation of edges' weights with the factorials of their two ends, in [-1, 1].
 
-    Give the pairs that the graph leaves out too, with weight 0: else it is judged by the edges that it chose itself.
-    Constant weights count as 0. NaN where the factorials are constant or fewer than three edges are given, since two
-    always correlate perfectly.
+    Include the pairs that the graph leaves out, with weight 0; otherwise the graph chooses the edges that it is judged by.
+    Constant weights score 0. NaN where the factorials are constant, or for fewer than three edges, since two always
+    correlate perfectly.
 
     Args:
         weights: ``[edge]``, of one question.

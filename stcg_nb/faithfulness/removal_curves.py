@@ -1,9 +1,9 @@
-"""What happens to the value while players are removed one by one, strongest first and weakest first.
+"""The value while players are removed one by one, strongest first and weakest first.
 
-1. *MoRF* removes the most relevant player first. Removing what matters must hurt at once: a small area is good. This is the
+1. *MoRF* removes the most relevant player first. The value should fall at once, so a small area is good. This is the
    deletion curve of RISE (Petsiuk et al. 2018, arXiv 1806.07421).
-2. *LeRF* removes the least relevant first. Removing what does not matter must not hurt: a large area is good. Read from
-   its end it adds the most relevant player first to nothing, which is RISE's insertion curve, with the same area.
+2. *LeRF* removes the least relevant player first. The value should last, so a large area is good. Read backwards it is RISE's
+   insertion curve, which adds the most relevant player first to an empty input; the area is the same.
 3. *SRG*, symmetric relevance gain (Blücher et al. 2024, arXiv 2401.06654; there LIF − MIF), is the difference of the two
    areas. An offset that the fill of absent regions gives to both curves cancels.
 
@@ -93,4 +93,5 @@ def answer_probability(log_odds: np.ndarray) -> np.ndarray:
 
 
 def _area(curve: np.ndarray) -> np.ndarray:
+    """Area by the trapezoid rule, ``[removed, ...]`` to ``[...]``, over an axis of length 1."""
     return (curve[1:] + curve[:-1]).mean(0) / 2
