@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from stcg_nb.viz.card import ROWS, card_figure
+from stcg_nb.viz.card import LOOKS, card_figure
 
 HERE = Path(__file__).parent
 README = HERE.parent / "README.md"
@@ -23,12 +23,9 @@ START, END = "<!-- card: made by docs/card.py -->", "<!-- end of card -->"
 def section(card: Mapping[str, Any]) -> str:
     """The part of README.md between the two marks."""
     rows = ["| measure | value | 95 % interval | n |", "|---|---|---|---|"]
-    named = [
-        *((key, f"{label} ({kind})") for key, label, kind in ROWS),
-        ("retained", "disturbed pictures whose answer stays"),
-    ]
-    for key, label in named:
-        entry = card[key]
+    for key, entry in card["measures"].items():
+        look = LOOKS.get(entry["role"])
+        label = entry["label"] if look is None else f"{entry['label']} ({look.name})"
         span = f"{entry['low']:.3f} to {entry['high']:.3f}"
         rows.append(f"| `{key}`: {label} | {entry['value']:.3f} | {span} | {entry['n']} |")
     made = (
@@ -43,7 +40,7 @@ def main() -> None:
     parser.add_argument("card", type=Path, help="what `stcg card --json` wrote")
     card = json.loads(parser.parse_args().card.read_text(encoding="utf-8"))
     del card["questions"]
-    (HERE / "card.json").write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
+    (HERE / "card.json").write_text(json.dumps(card, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     card_figure(card).write_image(HERE / "card.png", scale=1.2)
     text = README.read_text(encoding="utf-8")
     before, rest = text.split(START)

@@ -1,6 +1,11 @@
-"""Whether an explanation predicts the model, and comes out the same again: measures, removal curves, ground truth, the card."""
+"""How faithful an explanation is: whether it predicts the model, and comes out the same again.
 
-from stcg_nb.faithfulness.card import KEYS, measure_card, measure_game, measure_question
+`measures`, `removal_curves` and `ground_truth` are functions of arrays. The card (`measure_card`) runs a model and takes every
+measure that is registered in `card_measures`.
+"""
+
+from stcg_nb.faithfulness.card import measure_card, measure_game, measure_question
+from stcg_nb.faithfulness.card_measures import MEASURES, measure
 from stcg_nb.faithfulness.ground_truth import pointing, relevance_mass, relevance_rank
 from stcg_nb.faithfulness.measures import (
     factorial,
@@ -13,7 +18,7 @@ from stcg_nb.faithfulness.measures import (
 from stcg_nb.faithfulness.removal_curves import RemovalCurves, answer_probability, removal_curves
 
 __all__ = [
-    "KEYS",
+    "MEASURES",
     "RemovalCurves",
     "answer_probability",
     "factorial",
@@ -21,6 +26,7 @@ __all__ = [
     "interaction_faithfulness",
     "lds",
     "lds_per_step",
+    "measure",
     "measure_card",
     "measure_game",
     "measure_question",

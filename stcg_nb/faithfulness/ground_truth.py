@@ -1,14 +1,14 @@
-"""Does the explanation lie where the evidence is? Region weights against the mask of the objects that an answer rests on.
+"""Region weights compared with the mask of the objects that an answer rests on, the truth.
 
 The measures are those of CLEVR-XAI (Arras et al. 2022, arXiv 2003.07258) and the pointing game (Zhang et al. 2018, arXiv
-1608.00507), carried from pixels to regions. What a region's weight means for its pixels is settled once:
+1608.00507), applied to regions instead of pixels by three rules:
 
-1. Negative weights count as 0: the truth says what supports the answer, not what speaks against it.
-2. A region's relevance is spread evenly over its pixels, so that a map does not gain relevance by large regions.
-3. Pixels of equal relevance have no order: where only some of them count, the expectation over all orders does.
+1. Negative weights count as 0, since the truth marks only evidence for the answer.
+2. A region's weight is divided evenly among its pixels, so that large regions gain nothing by their size.
+3. Pixels of equal relevance have no order. Where only some of them count, the result is the expectation over all orders.
 
-A map without any positive weight points nowhere and has no relevance: `pointing` and `relevance_mass` are 0, and
-`relevance_rank` is what chance gives, the truth's share of the picture.
+For a map without positive weights `pointing` and `relevance_mass` are 0, and `relevance_rank` is the truth's share of the picture,
+as by chance.
 """
 
 from __future__ import annotations
@@ -21,10 +21,9 @@ from stcg_nb.errors import InputError
 def pointing(weights: np.ndarray, labels: np.ndarray, truth: np.ndarray) -> float:
     """Pointing game: 1 if more than half of the strongest region lies on the truth, else 0.
 
-    The region of largest positive weight, not its strongest pixel, is what an explanation by regions points at. Superpixels
-    of an object take in some of its edge, so a share of the region would measure the segmentation as well, and its
-    central pixel is a whim of its shape; the majority tells whether a random pixel of it is rather a hit or a miss.
-    Where regions tie, the share of hits among them.
+    An explanation by regions points at its region of largest positive weight. Superpixels of an object include some of its
+    surroundings, so the share of the region within the truth would measure the segmentation too; a majority of its pixels does
+    not. Where regions tie, the result is the share of hits among them.
 
     Args:
         weights: ``[region]``.
@@ -32,8 +31,8 @@ def pointing(weights: np.ndarray, labels: np.ndarray, truth: np.ndarray) -> floa
         truth: Where the evidence is, bool ``[height, width]``.
 
     Raises:
-        InputError: For shapes that do not agree, weights that are not finite, or an empty truth: a question that rests on
-            the absence of something has none.
+        InputError: For shapes that do not agree, weights that are not finite, or an empty truth, as of an answer that
+            rests on the absence of something.
 
     >>> labels = np.array([[0, 0, 1, 2]])
     >>> pointing(np.array([3.0, 1.0, -9.0]), labels, truth=labels == 0)
@@ -61,8 +60,8 @@ def relevance_mass(weights: np.ndarray, labels: np.ndarray, truth: np.ndarray) -
 def relevance_rank(weights: np.ndarray, labels: np.ndarray, truth: np.ndarray) -> float:
     """Relevance rank accuracy: of the K most relevant pixels the share within the truth of K pixels, in [0, 1].
 
-    Where the K-th pixel falls among pixels of equal relevance (within a region, and between regions), those that still count
-    are drawn at random from them, in expectation. Arguments and errors as `pointing`.
+    Where the K-th pixel is one of several of equal relevance, of one region or more, the result is the expectation over random
+    orders of these. Arguments and errors as `pointing`.
 
     >>> labels = np.array([[0, 0, 1, 2]])
     >>> relevance_rank(np.array([0.0, 1.0, 0.0]), labels, truth=labels == 0)  # then one of three pixels, two in the truth

@@ -1,24 +1,22 @@
-"""How good an explanation is: does it predict what the model does, and does it come out the same again?
+"""Measures of how well an explanation predicts what the model does.
 
-All measures are pure functions of arrays; none runs a model. What they compare an explanation with is measured, never
-fitted: values of masks that the explanation has not seen, effects of removing one player, factorials of two.
+They are functions of arrays; none runs a model. They compare an explanation with what was measured, not fitted: values of
+masks that the explanation was not fitted on, effects of removing one player, factorials of two.
 
 * `lds` (linear datamodeling score; Park et al. 2023, arXiv 2303.14186; for one input, ContextCite, arXiv 2409.00729): the
-  rank correlation of predicted and real values of `held_out_masks`. Near the full input few players are absent and every
-  fair explanation does well, so it is taken at three keep rates and averaged.
+  rank correlation of predicted and real values of `held_out_masks`. It is the mean over three keep rates, because any
+  reasonable explanation predicts masks well that lack only a few players.
 * `seed_faithfulness`: Pearson correlation of weights with real leave-one-out effects, the measure of the original study.
 * `interaction_faithfulness`: rank correlation of an edge's weight with the `factorial` of its two ends.
-* `jaccard_top`: overlap of the strongest edges of two maps, beyond what chance gives.
 
-One convention for correlations: a constant explanation scores 0, for it says nothing; where the *real* values are constant
-there is nothing to predict, whatever the explanation, and that part is left out of the mean for every explanation
-alike. NaN is returned only if nothing remains.
+All correlations share one convention. A constant explanation scores 0, since it distinguishes nothing. Where the *real* values
+are constant, no explanation could predict them, so that part is left out of the mean. The result is NaN if no part is left.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from scipy.stats import rankdata
@@ -31,10 +29,10 @@ KEEP_RATES = (0.5, 0.7, 0.9)
 def held_out_masks(
     n_players: int, n: int, seed: int, rates: Sequence[float] = KEEP_RATES
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Random masks at several keep rates in equal parts (they differ by one mask where n is no multiple).
+    """Random masks at several keep rates, as many of each rate (one more or fewer where n is no multiple).
 
-    Each player is present with the mask's rate, independently. The rates take turns, so that any first part of the
-    masks is balanced too.
+    Each player is present with the mask's rate, independently. The rates alternate, so that the first masks, however many,
+    are balanced too.
 
     Returns:
         Masks bool ``[mask, player]``, and the index of each one's rate, int ``[mask]``.
@@ -69,7 +67,7 @@ def lds(predicted: np.ndarray, real: np.ndarray, rate: np.ndarray) -> float:
     >>> lds(np.exp(real), real, rate=np.array([0, 0, 0, 1, 1, 1]))
     1.0
     """
-    return _mean(lds_per_step(predicted, real, rate))
+    return defined_mean(lds_per_step(predicted, real, rate))
 
 
 def lds_per_step(predicted: np.ndarray, real: np.ndarray, rate: np.ndarray) -> np.ndarray:
@@ -98,7 +96,7 @@ def lds_per_step(predicted: np.ndarray, real: np.ndarray, rate: np.ndarray) -> n
     if len(labels) == 0 or counts.min() < 2:
         raise InputError(f"The keep rates have {counts.tolist()} masks; at least two each are needed to rank them.")
     each = np.array([_spearman(predicted[rate == i], real[rate == i]) for i in labels])  # [rate, step]
-    return np.array([_mean(step) for step in each.T])
+    return np.array([defined_mean(step) for step in each.T])
 
 
 def seed_faithfulness(weights: np.ndarray, effects: np.ndarray) -> float:
@@ -120,11 +118,11 @@ def seed_faithfulness(weights: np.ndarray, effects: np.ndarray) -> float:
     weights, effects = _pair(weights, effects, ("step", "player"))
     if weights.shape[1] < 2:
         raise InputError(f"There are {weights.shape[1]} players; a correlation needs at least two.")
-    return _mean(_pearson(weights.T, effects.T))
+    return defined_mean(_pearson(weights.T, effects.T))
 
 
 def factorial(v11: np.ndarray, v10: np.ndarray, v01: np.ndarray, v00: np.ndarray) -> np.ndarray:
-    """The exact 2×2 factorial of two players, v11 − v10 − v01 + v00: how far their joint effect is from a sum.
+    """The exact 2×2 factorial of two players, v11 − v10 − v01 + v00: their joint effect less the sum of their effects alone.
 
     Args:
         v11, v10, v01, v00: Values of arrays of one shape, all other players present: with both, without the second,
@@ -139,9 +137,9 @@ def factorial(v11: np.ndarray, v10: np.ndarray, v01: np.ndarray, v00: np.ndarray
 def interaction_faithfulness(weights: np.ndarray, factorials: np.ndarray) -> float:
     """Spearman correlation of edges' weights with the factorials of their two ends, in [-1, 1].
 
-    Give the pairs that the graph leaves out too, with weight 0: else it is judged by the edges that it chose itself.
-    Constant weights count as 0. NaN where the factorials are constant or fewer than three edges are given, since two
-    always correlate perfectly.
+    Include the pairs that the graph leaves out, with weight 0; otherwise the graph chooses the edges that it is judged by.
+    Constant weights score 0. NaN where the factorials are constant, or for fewer than three edges, since two always
+    correlate perfectly.
 
     Args:
         weights: ``[edge]``, of one question.
@@ -155,6 +153,16 @@ def interaction_faithfulness(weights: np.ndarray, factorials: np.ndarray) -> flo
     """
     weights, factorials = _pair(weights, factorials, ("edge",))
     return float(_spearman(weights[:, None], factorials[:, None])[0]) if len(weights) > 2 else math.nan
+
+
+def defined_mean(values: Iterable[float]) -> float:
+    """Mean of the values that are not NaN; NaN if none is left.
+
+    >>> defined_mean([1.0, math.nan, 2.0]), defined_mean([math.nan])
+    (1.5, nan)
+    """
+    defined = [value for value in values if not math.isnan(value)]
+    return float(np.mean(defined)) if defined else math.nan
 
 
 def _spearman(predicted: np.ndarray, real: np.ndarray) -> np.ndarray:
@@ -177,12 +185,6 @@ def _unit(x: np.ndarray) -> np.ndarray:
     x = x / np.maximum(np.abs(x).max(0), np.finfo(float).tiny)
     x = x - x.mean(0)
     return x / np.maximum(np.linalg.norm(x, axis=0), np.finfo(float).tiny)
-
-
-def _mean(values: np.ndarray) -> float:
-    """Of those that are not NaN; NaN if none is left."""
-    left = values[~np.isnan(values)]
-    return float(left.mean()) if len(left) else math.nan
 
 
 def _pair(a: np.ndarray, b: np.ndarray, axes: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:

@@ -1,13 +1,11 @@
-"""What happens to the value while players are removed one by one, strongest first and weakest first.
+"""The value while players are removed one by one, strongest first and weakest first.
 
-1. *MoRF* removes the most relevant player first. Removing what matters must hurt at once: a small area is good. This is the
+1. *MoRF* removes the most relevant player first. The value should fall at once, so a small area is good. This is the
    deletion curve of RISE (Petsiuk et al. 2018, arXiv 1806.07421).
-2. *LeRF* removes the least relevant first. Removing what does not matter must not hurt: a large area is good. Read from
-   its end it adds the most relevant player first to nothing, which is RISE's insertion curve, with the same area.
+2. *LeRF* removes the least relevant player first. The value should last, so a large area is good. Read backwards it is RISE's
+   insertion curve, which adds the most relevant player first to an empty input; the area is the same.
 3. *SRG*, symmetric relevance gain (Blücher et al. 2024, arXiv 2401.06654; there LIF − MIF), is the difference of the two
    areas. An offset that the fill of absent regions gives to both curves cancels.
-4. *Comprehensiveness* and *sufficiency* (ERASER, DeYoung et al. 2020, arXiv 1911.03429) are points of the same
-   curves: what is lost without the strongest few, and what is lost with nothing but them.
 
 The unit is that of the value function. Given `stcg_nb.interventions.masking.Game` it is log-odds in nats, which have no bounds; with
 `answer_probability` around it the areas lie in [0, 1], so that questions can be averaged:
@@ -16,16 +14,12 @@ The unit is that of the value function. Given `stcg_nb.interventions.masking.Gam
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from stcg_nb.errors import InputError
-
-SHARES = (0.01, 0.05, 0.1, 0.2, 0.5)
-"""Shares of the players at which ERASER compares, each rounded up to whole players."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,17 +53,6 @@ class RemovalCurves:
         """LeRF AUC − MoRF AUC, ``[...]``: positive where the order tells relevant from irrelevant, 0 on average for a
         random one, in [-1, 1] on probabilities."""
         return self.lerf_auc - self.morf_auc
-
-    @property
-    def comprehensiveness(self) -> np.ndarray:
-        """m(all) − m(without the strongest share), ``[share, ...]`` at `SHARES`; large is good."""
-        return self.morf[0] - self.morf[_counts(len(self.morf) - 1)]
-
-    @property
-    def sufficiency(self) -> np.ndarray:
-        """m(all) − m(the strongest share alone), ``[share, ...]`` at `SHARES`; small is good."""
-        players = len(self.lerf) - 1
-        return self.lerf[0] - self.lerf[players - _counts(players)]
 
 
 def removal_curves(order: np.ndarray, value: Callable[[np.ndarray], np.ndarray]) -> RemovalCurves:
@@ -109,10 +92,6 @@ def answer_probability(log_odds: np.ndarray) -> np.ndarray:
     return np.exp(-np.logaddexp(0, -np.asarray(log_odds)).sum(-1))
 
 
-def _counts(players: int) -> np.ndarray:
-    """How many players each of `SHARES` is, rounded up, ``[share]``."""
-    return np.array([math.ceil(share * players) for share in SHARES])
-
-
 def _area(curve: np.ndarray) -> np.ndarray:
+    """Area by the trapezoid rule, ``[removed, ...]`` to ``[...]``, over an axis of length 1."""
     return (curve[1:] + curve[:-1]).mean(0) / 2

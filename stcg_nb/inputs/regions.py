@@ -260,14 +260,3 @@ def run_lengths(mask: np.ndarray) -> list[int]:
     flat = np.concatenate([[False], np.asarray(mask, dtype=bool).ravel()])
     edges = np.flatnonzero(flat[1:] != flat[:-1])
     return np.diff(np.concatenate([[0], edges, [mask.size]])).tolist()
-
-
-def from_run_lengths(counts: Sequence[int], shape: tuple[int, int]) -> np.ndarray:
-    """The mask ``[height, width]`` back from its run lengths.
-
-    >>> from_run_lengths([0, 1, 2, 1], (2, 2)).tolist()
-    [[True, False], [False, True]]
-    """
-    if sum(counts) != shape[0] * shape[1] or min(counts, default=0) < 0:
-        raise InputError(f"Run lengths that sum to {sum(counts)} are no mask of {shape[0]} x {shape[1]} pixels.")
-    return np.repeat(np.arange(len(counts)) % 2 == 1, counts).reshape(shape)

@@ -16,7 +16,8 @@ import numpy as np
 from stcg_nb.attention.alignment import aligned, traced_attention
 from stcg_nb.case import Case
 from stcg_nb.errors import InputError
-from stcg_nb.faithfulness.card import disturbed, measure_question
+from stcg_nb.faithfulness.card import measure_question
+from stcg_nb.faithfulness.disturbances import disturbed
 from stcg_nb.faithfulness.measures import seed_faithfulness
 from stcg_nb.graph import temporal
 from stcg_nb.inputs.images import blank

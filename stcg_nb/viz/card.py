@@ -3,54 +3,50 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import plotly.graph_objects as go
 
 from stcg_nb.errors import InputError
 from stcg_nb.viz.theme import FONT, INK, NEUTRAL, OPPOSES, SUPPORTS, WIDTH, error_bars, escape
 
-OURS, BASELINE, SANITY = "the causal graph", "baseline", "sanity check: must be near 0"
-LOOKS = {OURS: (SUPPORTS, "circle"), BASELINE: (NEUTRAL, "square"), SANITY: (OPPOSES, "diamond")}
-# Key in the card, label, and kind of each row, from top to bottom.
-ROWS: tuple[tuple[str, str, str], ...] = (
-    ("lds", "predicts unseen masks: all that was learnt", OURS),
-    ("lds_graph", "… its few links alone", OURS),
-    ("lds_loo", "… sum of exact leave-one-out effects", BASELINE),
-    ("lds_attention", "… raw attention", BASELINE),
-    ("lds_random", "… random weights", BASELINE),
-    ("lds_randomised_weights", "… of a model with shuffled weights", SANITY),
-    ("lds_shuffled_masks", "… when learnt from shuffled masks", SANITY),
-    ("seed_faithfulness", "nodes agree with leave-one-out", OURS),
-    ("interaction_faithfulness", "pairs agree with exact factorials", OURS),
-    ("jaccard_masks", "same strongest pairs with other masks", OURS),
-    ("jaccard_noise", "… with noise, JPEG, brightness", OURS),
-    ("pointing", "strongest region on the evidence", OURS),
-    ("relevance_mass", "share of relevance on the evidence", OURS),
-    ("relevance_rank", "most relevant pixels on the evidence", OURS),
-    ("srg", "removal: weakest first less strongest first", OURS),
-)
+FORMAT = 2  # of the cards that are read here
+
+
+class Look(NamedTuple):
+    """How measures of one role are drawn."""
+
+    name: str
+    color: str
+    symbol: str
+
+
+LOOKS = {
+    "ours": Look("the causal graph", SUPPORTS, "circle"),
+    "baseline": Look("baseline", NEUTRAL, "square"),
+    "sanity check": Look("sanity check: must be near 0", OPPOSES, "diamond"),
+}
+"""By role; measures of another role are not drawn."""
+
+Row = Mapping[str, Any]
 
 
 def card_figure(card: Mapping[str, Any]) -> go.Figure:
-    """The faithfulness card as a figure.
+    """The faithfulness card as a figure: a row for each of its measures, in the card's order.
 
     Args:
         card: Of many questions (`stcg_nb.faithfulness.card.measure_card`), or of one (`stcg_nb.faithfulness.card.measure_game`),
             which has no intervals.
 
     Raises:
-        InputError: If it is no card.
+        InputError: If it is no card, or one of another format.
     """
-    missing = [key for key, *_ in ROWS if key not in card]
-    if missing:
-        raise InputError(f"This is no faithfulness card: it has no {missing[0]!r}; give what `stcg card` measured.")
-    entries = [card[key] if isinstance(card[key], Mapping) else {"value": card[key]} for key, *_ in ROWS]
+    rows = _rows(card)
     figure = go.Figure()
-    for kind in LOOKS:
-        _add_kind(figure, kind, entries)
-    for y, entry in enumerate(entries):
-        text = "not defined" if entry["value"] is None else f"{entry['value']:.2f}"
+    for role in LOOKS:
+        _add_role(figure, role, rows)
+    for y, row in enumerate(rows):
+        text = "not defined" if row["value"] is None else f"{row['value']:.2f}"
         figure.add_annotation(
             x=1.01, xref="paper", y=y, text=text, showarrow=False, xanchor="left", font={"size": 13, "color": INK}
         )
@@ -60,24 +56,39 @@ def card_figure(card: Mapping[str, Any]) -> go.Figure:
         margin={"l": 335, "r": 75, "t": 70, "b": 75}, legend={"orientation": "h", "x": -0.55, "y": -0.1},
     )  # fmt: skip
     figure.update_yaxes(
-        tickvals=list(range(len(ROWS))), ticktext=[label for _, label, _ in ROWS], range=[len(ROWS) - 0.4, -0.6],
-        showgrid=True, gridcolor="#eeeeee", zeroline=False, tickfont={"size": 13},
+        tickvals=list(range(len(rows))), ticktext=[escape(str(row["label"]), 60) for row in rows],
+        range=[len(rows) - 0.4, -0.6], showgrid=True, gridcolor="#eeeeee", zeroline=False, tickfont={"size": 13},
     )  # fmt: skip
     figure.update_xaxes(range=[-0.25, 1.02], zeroline=True, zerolinecolor=INK, gridcolor="#e5e5e5", dtick=0.25)
     return figure
 
 
-def _add_kind(figure: go.Figure, kind: str, entries: Sequence[Mapping[str, Any]]) -> None:
-    """Points with intervals of the rows of one kind; a row whose value is not defined has none."""
-    color, symbol = LOOKS[kind]
-    shown = [
-        (y, e)
-        for y, (e, row) in enumerate(zip(entries, ROWS, strict=True))
-        if row[2] == kind and e["value"] is not None
-    ]
-    intervals = [(e["value"], e.get("low"), e.get("high")) for _, e in shown]
+def _rows(card: Mapping[str, Any]) -> list[Row]:
+    """The measures that are drawn, from top to bottom."""
+    kind = card.get("format")
+    if isinstance(kind, int) and kind != FORMAT:
+        raise InputError(
+            f"This card has format {kind}, and only format {FORMAT} can be drawn; measure it anew with `stcg card`."
+        )
+    measures = card.get("measures")
+    if kind != FORMAT or not isinstance(measures, Mapping) or not measures:
+        raise InputError("This is no faithfulness card: it has no measures; give what `stcg card` measured.")
+    for key, row in measures.items():
+        missing = [part for part in ("value", "label", "role") if not isinstance(row, Mapping) or part not in row]
+        if missing:
+            raise InputError(
+                f"This is no faithfulness card: {key!r} has no {missing[0]}; give what `stcg card` measured."
+            )
+    return [row for row in measures.values() if row["role"] in LOOKS]
+
+
+def _add_role(figure: go.Figure, role: str, rows: Sequence[Row]) -> None:
+    """Points with intervals of the rows of one role; a row whose value is not defined has none."""
+    name, color, symbol = LOOKS[role]
+    shown = [(y, row) for y, row in enumerate(rows) if row["role"] == role and row["value"] is not None]
+    intervals = [(row["value"], row.get("low"), row.get("high")) for _, row in shown]
     figure.add_scatter(
-        x=[round(value, 3) for value, *_ in intervals], y=[y for y, _ in shown], mode="markers", name=kind,
+        x=[round(value, 3) for value, *_ in intervals], y=[y for y, _ in shown], mode="markers", name=name,
         marker={"color": color, "symbol": symbol, "size": 11}, error_x=error_bars(intervals, 3, color=color, thickness=2, width=5),
     )  # fmt: skip
 

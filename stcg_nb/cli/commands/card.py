@@ -21,18 +21,17 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _run(args: argparse.Namespace) -> None:
     from stcg_nb.errors import InputError
-    from stcg_nb.faithfulness.card import KEYS, measure_card
+    from stcg_nb.faithfulness.card import measure_card
     from stcg_nb.files import write
     from stcg_nb.models import load_model
 
     if args.json.exists():
         raise InputError(f"{str(args.json)!r} exists already; name another file, or delete it.")
-    partial = args.json.with_name(f"{args.json.name}.partial")  # a run that is stopped goes on from here
+    partial = args.json.with_name(f"{args.json.name}.partial")  # a stopped run goes on from here
     card = measure_card(load_model(args.model), n=args.n, seed=args.seed, masks=args.masks, partial=partial)
-    write(args.json, (json.dumps(card, indent=1) + "\n").encode())
+    write(args.json, (json.dumps(card, indent=1, ensure_ascii=False) + "\n").encode())
     partial.unlink(missing_ok=True)
-    for key in KEYS:
-        entry = card[key]
+    for key, entry in card["measures"].items():
         if entry["value"] is None:
             print(f"  {key:<25} -")
             continue
