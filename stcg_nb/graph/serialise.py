@@ -24,71 +24,86 @@ def json_text(stcg: STCG) -> str:
     without a word or region. ``coefficient`` and ``intercepts`` are what the sparse causal graph predicts the ranks of masks with,
     from 0 to 1 (`stcg_nb.interventions.sparse`); they are 0 for other estimators. A ``joint`` edge has a ``third`` end.
     """
-    data = stcg.data
-    height, width = stcg.image.shape[:2]
-    labels = data["region_labels"].values
-
-    def number(variable: str, i: int) -> float | None:
-        value = float(data[variable].values[i])
-        return value if math.isfinite(value) else None
-
-    def coefficient(node: str, step: int | None) -> float:
-        kind, i = node.split(":")
-        return float(data[f"{kind}_coefficient"].values[step, int(i)])
-
-    edges = stcg.edges()
-    coefficients = iter(data["link_coefficient"].values.tolist())
-    per_step = ("p", "v", "entropy", "visual_reliance", "js_previous", "top_overlap")
-    per_perturbation = ("strength", "delta_w", "delta_w_js", "delta_p", "pixel_distance")
     content: dict[str, Any] = {
         "format": FORMAT,
         "version": VERSION,
-        **{"region_spec" if k == "regions" else str(k): _plain(v) for k, v in data.attrs.items()},
-        "image_size": [width, height],
-        "steps": [
-            {"id": f"step:{t}", "step": t, "token": token, **{k: number(k, t) for k in per_step}}
-            for t, token in enumerate(stcg.steps)
-        ],
+        **{"region_spec" if k == "regions" else str(k): _plain(v) for k, v in stcg.data.attrs.items()},
+        "image_size": [stcg.image.shape[1], stcg.image.shape[0]],
+        "steps": _steps(stcg),
         "words": [{"id": f"word:{i}", "text": text} for i, text in enumerate(stcg.words)],
-        "regions": [
-            {
-                "id": f"region:{i}",
-                "name": name,
-                "box": data["region_box"].values[i].tolist(),
-                "mask": {"size": [height, width], "counts": run_lengths(labels == i)},
-            }
-            for i, name in enumerate(stcg.regions)
-        ],
-        "perturbations": [
-            {
-                "name": name,
-                **{k: number(k, i) for k in per_perturbation},
-                "flipped": bool(data["flipped"].values[i]),
-                "answer": str(data["perturbed_answer"].values[i]),
-                "p": data["perturbed_p"].values[i].tolist(),
-            }
-            for i, name in enumerate(data["perturbation"].values.tolist())
-        ],
-        "nodes": [
-            {
-                "id": edge.source,
-                "step": edge.step,
-                "weight": edge.weight,
-                "low": edge.low,
-                "high": edge.high,
-                "verdict": edge.verdict,
-                "coefficient": coefficient(edge.source, edge.step),
-            }
-            for edge in edges
-            if edge.kind == "counterfactual"
-        ],
-        "intercepts": data["intercept"].values.tolist(),
-        "edges": [
-            {**edge._asdict(), **({"coefficient": next(coefficients)} if edge.kind in ("interaction", "joint") else {})}
-            for edge in edges
-        ],
+        "regions": _regions(stcg),
+        "perturbations": _perturbations(stcg),
+        "nodes": _nodes(stcg),
+        "intercepts": stcg.data["intercept"].values.tolist(),
+        "edges": _edges(stcg),
     }
     return json.dumps(content, ensure_ascii=False, allow_nan=False, indent=1) + "\n"
+
+
+def _steps(stcg: STCG) -> list[dict[str, Any]]:
+    numbers = ("p", "v", "entropy", "visual_reliance", "js_previous", "top_overlap")
+    return [
+        {"id": f"step:{t}", "step": t, "token": token, **{k: _number(stcg, k, t) for k in numbers}}
+        for t, token in enumerate(stcg.steps)
+    ]
+
+
+def _regions(stcg: STCG) -> list[dict[str, Any]]:
+    labels, boxes = stcg.data["region_labels"].values, stcg.data["region_box"].values
+    return [
+        {
+            "id": f"region:{i}",
+            "name": name,
+            "box": boxes[i].tolist(),
+            "mask": {"size": list(labels.shape), "counts": run_lengths(labels == i)},
+        }
+        for i, name in enumerate(stcg.regions)
+    ]
+
+
+def _perturbations(stcg: STCG) -> list[dict[str, Any]]:
+    data, numbers = stcg.data, ("strength", "delta_w", "delta_w_js", "delta_p", "pixel_distance")
+    return [
+        {
+            "name": name,
+            **{k: _number(stcg, k, i) for k in numbers},
+            "flipped": bool(data["flipped"].values[i]),
+            "answer": str(data["perturbed_answer"].values[i]),
+            "p": data["perturbed_p"].values[i].tolist(),
+        }
+        for i, name in enumerate(data["perturbation"].values.tolist())
+    ]
+
+
+def _nodes(stcg: STCG) -> list[dict[str, Any]]:
+    """Main effects: what each step loses without each word and region, with the sparse graph's coefficients."""
+
+    def coefficient(node: str, step: int | None) -> float:
+        kind, i = node.split(":")
+        return float(stcg.data[f"{kind}_coefficient"].values[step, int(i)])
+
+    return [
+        {
+            "id": edge.source, "step": edge.step, "weight": edge.weight, "low": edge.low, "high": edge.high,
+            "verdict": edge.verdict, "coefficient": coefficient(edge.source, edge.step),
+        }
+        for edge in stcg.edges()
+        if edge.kind == "counterfactual"
+    ]  # fmt: skip
+
+
+def _edges(stcg: STCG) -> list[dict[str, Any]]:
+    coefficients = iter(stcg.data["link_coefficient"].values.tolist())  # links come in this order among the edges
+    return [
+        {**edge._asdict(), **({"coefficient": next(coefficients)} if edge.kind in ("interaction", "joint") else {})}
+        for edge in stcg.edges()
+    ]
+
+
+def _number(stcg: STCG, variable: str, i: int) -> float | None:
+    """An entry of a variable; None where it is not finite."""
+    value = float(stcg.data[variable].values[i])
+    return value if math.isfinite(value) else None
 
 
 def graphml_text(stcg: STCG) -> str:
