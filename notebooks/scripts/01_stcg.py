@@ -80,6 +80,7 @@ from stcg_nb.viz import (
 
 pio.renderers.default = "colab" if "google.colab" in sys.modules else "plotly_mimetype"
 settings = Settings()  # what the environment asks for
+seed = settings.seed if seed is None else seed
 demo_image, demo_question = demo()
 
 # %% [markdown]
@@ -130,7 +131,7 @@ stcg = explain(
     strength=strength,
     masks=masks,
     removal=removal,
-    seed=settings.seed if seed is None else seed,
+    seed=seed,
 )
 
 # %%
@@ -240,7 +241,7 @@ for edge in sorted(causal, key=lambda edge: -abs(np.round(edge.weight, 1)))[:5]:
 
 # %% tags=["nbval-ignore-output"]
 if card and masks and not vlm.synthetic:
-    measured = measure_game(Game(case, removal), vlm.randomised(0), masks)
+    measured = measure_game(Game(case, removal), vlm.randomised(0), masks, graph_seed=seed)
     card_figure({**measured, "model": vlm.name}).show(config=CONFIG)
 
 # %% [markdown]

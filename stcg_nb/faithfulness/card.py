@@ -96,7 +96,12 @@ def measure_question(model: Model, shuffled: Model, scene: Scene, question: Ques
 
 
 def measure_game(
-    game: Game, shuffled: Model, masks: int = 256, seed: int = 0, truth: np.ndarray | None = None
+    game: Game,
+    shuffled: Model,
+    masks: int = 256,
+    seed: int = 0,
+    truth: np.ndarray | None = None,
+    graph_seed: int = 0,
 ) -> dict[str, Any]:
     """The card of one explanation: ``measures`` has value, label and role of each measure.
 
@@ -106,6 +111,7 @@ def measure_game(
         masks: For each causal graph; in all it takes some seven times as many forward passes.
         seed: Of held-out masks, baselines and disturbances.
         truth: The pixels that the answer rests on, bool ``[height, width]``, where they are known.
+        graph_seed: Of the causal graph's masks, as `stcg_nb.explain` was given it.
 
     Raises:
         InputError: For a model without weights, or too few masks.
@@ -114,7 +120,7 @@ def measure_game(
         ``measure_game(Game(case), case.model.randomised(0))["measures"]["lds"]["value"]``
     """
     _check_weights(game.case.model)
-    context = Context(game, shuffled, masks, seed, truth)
+    context = Context(game, shuffled, masks, seed, truth, graph_seed)
     measures = {}
     for key, measure in MEASURES.items():
         value = float(measure.value(context))

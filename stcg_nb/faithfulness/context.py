@@ -55,6 +55,7 @@ class Context:
         n_masks: For each causal graph.
         seed: Of held-out masks, baselines and disturbances.
         truth: The pixels that the answer rests on, bool ``[height, width]``; None where they are not known.
+        graph_seed: Of the causal graph under test.
     """
 
     game: Game
@@ -62,11 +63,12 @@ class Context:
     n_masks: int
     seed: int
     truth: np.ndarray | None
+    graph_seed: int = 0
 
     @cached_property
     def causes(self) -> Causes:
         """The causal graph under test."""
-        return find_causes(self.game, self.n_masks, seed=0)
+        return find_causes(self.game, self.n_masks, self.graph_seed)
 
     @cached_property
     def held_out(self) -> HeldOut:

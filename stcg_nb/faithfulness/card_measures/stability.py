@@ -15,7 +15,7 @@ from stcg_nb.stats.overlap import jaccard_top
 @measure("jaccard_masks", "same strongest pairs with other masks", "ours")
 def jaccard_masks(context: Context) -> float:
     """Chance-corrected Jaccard of the strongest 10 % of pairs between two draws of masks."""
-    return _overlap(context.causes.edge, pair_weights(context.game, context.n_masks, seed=1))
+    return _overlap(context.causes.edge, pair_weights(context.game, context.n_masks, context.graph_seed + 1))
 
 
 @measure("jaccard_noise", "… with noise, JPEG, brightness", "ours")
@@ -23,7 +23,7 @@ def jaccard_noise(context: Context) -> float:
     """The same between the picture and its disturbed copies, where the answer stays; undefined if it never does."""
     case = context.game.case
     return defined_mean(
-        _overlap(context.causes.edge, pair_weights(Game(case.of(picture)), context.n_masks, seed=0))
+        _overlap(context.causes.edge, pair_weights(Game(case.of(picture)), context.n_masks, context.graph_seed))
         for picture, kept in context.disturbed
         if kept
     )
