@@ -42,6 +42,15 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--revision", help="a branch, tag or commit of the hub (default: the newest)")
 
 
+def add_dataset(parser: argparse.ArgumentParser, default: str | None = None) -> None:
+    """The argument that names a dataset, with what each one is; without a default it must be given."""
+    from stcg_nb.datasets import DATASETS
+
+    listed = "; ".join(f"{name}: {source.about}" for name, source in DATASETS.items())
+    text = f"{listed}; or a .csv, .jsonl or .parquet file" + (f" (default {default})" if default else "")
+    parser.add_argument("--dataset", default=default, required=default is None, help=text.replace("%", "%%"))
+
+
 def add_options(parser: argparse.ArgumentParser, record: type[Options]) -> None:
     """One argument for each option; names, defaults and help are the record's."""
     from stcg_nb.options import help_text

@@ -5,16 +5,16 @@ from __future__ import annotations
 import argparse
 import json
 
-from stcg_nb.cli.command import Command, add_model
+from stcg_nb.cli.command import Command, add_dataset, add_model
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model(parser)
-    parser.add_argument("--dataset", default="scenes", help="scenes (default) or easy-vqa")
+    add_dataset(parser, default="scenes")
     parser.add_argument("--n", type=int, help="questions (default: 1,100 of the scenes', or all 9,673 of easy-VQA's)")
-    parser.add_argument("--seed", type=int, default=0, help="of the scenes")
+    parser.add_argument("--seed", type=int, default=0, help="of the scenes, or of the draw (default 0)")
     parser.add_argument("--without", help="leave out the image or the question")
-    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--json", action="store_true", help="print the report as JSON")
 
 
 def _run(args: argparse.Namespace) -> None:
@@ -31,4 +31,9 @@ def _run(args: argparse.Namespace) -> None:
         print(f"  {name:<10} {entry['accuracy']:.3f}  [{low:.3f}, {high:.3f}]  n = {entry['n']}")
 
 
-COMMAND = Command("accuracy", "measure a model on fresh scenes or on easy-VQA's test split", _add_arguments, _run)
+COMMAND = Command(
+    "accuracy",
+    "measure how often a model answers right, on any dataset with one answer a question",
+    _add_arguments,
+    _run,
+)

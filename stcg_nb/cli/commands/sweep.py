@@ -6,14 +6,14 @@ import argparse
 import sys
 from pathlib import Path
 
-from stcg_nb.cli.command import Command, add_model, add_options, given_options
+from stcg_nb.cli.command import Command, add_dataset, add_model, add_options, given_options
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     from stcg_nb.sweep import SweepOptions
 
     add_model(parser)
-    parser.add_argument("--dataset", required=True, help="scenes, easy-vqa, vqa-v2, or a .csv, .jsonl or .parquet file")
+    add_dataset(parser)
     parser.add_argument("--n", type=int, help="questions (default: 200 of the scenes', else all)")
     parser.add_argument("--folder", type=Path, help="of VQA-v2's files, official or a copy of Hugging Face datasets")
     parser.add_argument("--split", default="val", help="of VQA-v2: val (default), train, test, test-dev")
