@@ -55,7 +55,6 @@ from transformers.utils import logging
 from stcg_nb.case import Case
 from stcg_nb.faithfulness.measures import held_out_masks, lds
 from stcg_nb.inputs.fills import Filler
-from stcg_nb.inputs.regions import make_regions
 from stcg_nb.interventions.causal_graph import find_causes
 from stcg_nb.interventions.masking import Game
 from stcg_nb.models import Model, load_model
@@ -113,11 +112,10 @@ def report(title: str, lines: dict[str, str]) -> None:
 # Times
 
 
-def example(source: str, absent: str = "median") -> Game:
+def example(source: str, removal: str = "median") -> Game:
     """A question about a scene, to be timed."""
     model, scene = load_model(source), make_scene(EVALUATION_SEEDS)
-    prompt = model.prompt(make_questions(scene, 0)[0].text)
-    return Game(Case(model, scene.image, prompt, model.target("red car"), make_regions(scene.image)), absent)
+    return Game(Case.read(scene.image, make_questions(scene, 0)[0].text, model, answer="red car"), removal)
 
 
 class Bare:
@@ -126,16 +124,16 @@ class Bare:
     def __init__(self, source: str, game: Game) -> None:
         folder = str(files("stcg_nb") / "data" / "tiny") if source == "tiny" else source
         self.network = Blip2ForConditionalGeneration.from_pretrained(folder, attn_implementation="sdpa").eval()
-        config, prompt = self.network.config, game.prompt
+        config, prompt = self.network.config, game.case.prompt
         self._game, queries = game, config.num_query_tokens
         self._ids = torch.tensor([[config.image_token_index] * queries + list(prompt.token_ids)])
-        self._targets = torch.tensor(game.answer.token_ids)
+        self._targets = torch.tensor(game.case.answer.token_ids)
         self._decoder = torch.cat([torch.tensor([config.text_config.decoder_start_token_id]), self._targets[:-1]])[None]
         self._places = [[queries + place for place in places] for places in prompt.word_tokens]
 
     def fill(self, regions: np.ndarray) -> list[np.ndarray]:
         """Filled pictures for masks of regions."""
-        filler = Filler(self._game.image, self._game.regions, self._game.absent)
+        filler = Filler(self._game.case.image, self._game.case.regions, self._game.removal)
         return [filler(present) for present in regions]
 
     def read(self, pictures: list[np.ndarray]) -> Tensor:
@@ -177,7 +175,7 @@ def speed(source: str, n: int, repeats: int) -> dict[str, str]:
     words, pictures = torch.from_numpy(masks[:, : game.n_words]), bare.fill(masks[:, game.n_words :])
     pixels = bare.read(pictures)
     ours = game(masks)
-    rows = min(game.model._batches._rows.values())  # type: ignore[attr-defined]
+    rows = min(game.case.model._batches._rows.values())  # type: ignore[attr-defined]
 
     def plain(pixels: Tensor) -> Tensor:
         return torch.cat([bare(*part) for part in zip(pixels.split(rows), words.split(rows), strict=True)])
@@ -200,7 +198,7 @@ def speed(source: str, n: int, repeats: int) -> dict[str, str]:
 
 
 def cuts(source: str, n: int, repeats: int) -> dict[str, str]:
-    fill, cut = (example(source, absent) for absent in ("median", "cut"))
+    fill, cut = (example(source, removal) for removal in ("median", "cut"))
     masks = held_out_masks(fill.n_players, n, seed=0)[0]
 
     def cutting() -> np.ndarray:
@@ -217,7 +215,7 @@ def cuts(source: str, n: int, repeats: int) -> dict[str, str]:
 
 def against_captum(source: str, n_pictures: int, repeats: int) -> dict[str, str]:
     game = example(source)
-    bare, n_words, n_regions = Bare(source, game), game.n_words, game.regions.n
+    bare, n_words, n_regions = Bare(source, game), game.n_words, game.case.regions.n
     pictures = np.concatenate([np.ones((1, n_regions), bool), ~np.eye(n_regions, dtype=bool)])[:n_pictures]
     texts = np.concatenate([np.ones((1, n_words), bool), ~np.eye(n_words, dtype=bool)])
     by_region = np.concatenate([np.tile(texts, (n_pictures, 1)), np.repeat(pictures, len(texts), 0)], 1)
@@ -225,7 +223,7 @@ def against_captum(source: str, n_pictures: int, repeats: int) -> dict[str, str]
     drawn = find_causes(game).masks
     ready = bare.read(bare.fill(pictures))
     whole, empty = bare.read(bare.fill(np.array([[True] * n_regions, [False] * n_regions]))).split(1)
-    owner = torch.from_numpy(game.regions.labels)[None, None].float()
+    owner = torch.from_numpy(game.case.regions.labels)[None, None].float()
     owner = torch.nn.functional.interpolate(owner, whole.shape[-2:]).long().expand(1, 3, -1, -1).contiguous()
     word_mask = n_regions + torch.arange(n_words)[None]
 
@@ -292,9 +290,7 @@ def measure_lds(n: int, seed: int, budgets: list[int], kept: Path | None) -> lis
 
 
 def measure_question(model: Model, scene: Scene, question: Question, budgets: list[int]) -> dict[str, Any]:
-    game = CountedGame(
-        Case(model, scene.image, model.prompt(question.text), model.target(question.answer), make_regions(scene.image))
-    )
+    game = CountedGame(Case.read(scene.image, question.text, model, answer=question.answer))
     masks, rate = held_out_masks(game.n_players, HELD_OUT, seed=scene.seed)
     real = game(masks)
     found: dict[str, dict[str, tuple[float, int] | None]] = {}

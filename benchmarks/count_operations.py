@@ -4,7 +4,7 @@
    of each of its parts for one row (`torch.utils.flop_counter`).
 2. Explanations of three photographs by the embedded model say how many rows go through each part: the engine, the geometry
    (16 x 16 patches, 32 query tokens) and the way to find regions are the same.
-3. The product, for each estimator, is what docs/cost.md multiplies by the questions of VQA-v2.
+3. The product, for several options, is what docs/cost.md multiplies by the questions of VQA-v2.
 
     python benchmarks/count_operations.py [--n 1]
 """
@@ -28,7 +28,11 @@ from stcg_nb.progress import watching
 
 QUESTIONS, PICTURES = 214_354, 40_504  # of VQA-v2's validation split
 PROMPT, STEPS = 15, 2  # tokens of a question in its template, and of an answer with its end mark
-ESTIMATORS = {"attention": {}, "gradient": {}, "causal": {"masks": 256}}
+OPTIONS = {
+    "masks=0": {"masks": 0},
+    "estimator=gradient, masks=0": {"estimator": "gradient", "masks": 0},
+    "256 masks": {},
+}
 PARTS = ("vision", "qformer", "encoder", "decoder")
 BACKWARD = 2  # operations of a backward pass, in forward passes
 # Peak of 16-bit matrix products by the makers' data sheets, in operations a second, and the share of it that is assumed.
@@ -100,16 +104,16 @@ def main() -> None:
     each = operations(full_size())
     print("BLIP-2 flan-t5-xl, 10^9 operations a row: " + ", ".join(f"{k} {v / 1e9:,.0f}" for k, v in each.items()))
     asked = [(name, question) for name, questions in PHOTO_QUESTIONS.items() for question in questions[: args.n]]
-    for estimator, settings in ESTIMATORS.items():
+    for label, options in OPTIONS.items():
         rows, totals = [], []
         for name, question in asked:
             model = load_model("tiny")  # nothing of an earlier question is kept
             with counted(model.network) as (plain, gradient), watching(lambda *_: None):
-                explain(open_image(f"photo:{name}"), question, model, estimator=estimator, **settings)
+                explain(open_image(f"photo:{name}"), question, model, **options)
             rows.append([plain[p] + gradient[p] for p in PARTS])
             totals.append(sum(each[p] * (plain[p] + (1 + BACKWARD) * gradient[p]) for p in PARTS))
         mean = np.mean(totals)
-        print(f"\n{estimator} (n = {len(asked)}): rows " + ", ".join(
+        print(f"\n{label} (n = {len(asked)}): rows " + ", ".join(
             f"{p} {r:,.0f}" for p, r in zip(PARTS, np.mean(rows, 0), strict=True)
         ))  # fmt: skip
         print(

@@ -26,7 +26,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LassoCV
 from torch import Tensor
 
-from stcg_nb.attention.alignment import align, needed_sites
+from stcg_nb.attention.alignment import aligned
 from stcg_nb.errors import InputError
 from stcg_nb.faithfulness.measures import held_out_masks
 from stcg_nb.interventions.causal_graph import Causes, find_causes
@@ -73,7 +73,7 @@ class CountedGame(Game):
 def each_step(game: CountedGame, fit: Callable[[Value, int], Predict]) -> Predict:
     """Fit an estimator for one output to every step of the answer. Its masks are the same each time and count once."""
     before, most, fitted = game.asked[0], 0, []
-    for step in range(len(game.answer.token_ids)):
+    for step in range(len(game.case.answer.token_ids)):
         game.asked[0] = before
         fitted.append(fit(lambda masks, step=step: game(masks)[:, step], step))
         most = max(most, game.asked[0])
@@ -114,12 +114,8 @@ def _causes(game: CountedGame, budget: int, seed: int) -> Causes:
 
 def raw_attention(game: CountedGame, budget: int, seed: int) -> Predict:
     """Attention from each answer step to words and regions, in one forward pass."""
-    model = game.model
-    maps = model.trace([game.image], game.prompt, game.answer, capture=needed_sites("attention", model.sites)).attention
     game.asked[0] += 1
-    found = align("attention", {site: m[0] for site, m in maps.items()}, model, game.prompt)
-    share = game.regions.patch_weights(*model.grid, model.view(*game.image.shape[:2])).T
-    weights = np.concatenate([found.step_word, found.step_patch @ share], axis=1)
+    weights = aligned(game.case).by_region(game.case).step_player
     return lambda masks: masks @ weights.T
 
 
@@ -195,7 +191,7 @@ def shapley_value_sampling(game: CountedGame, budget: int, seed: int) -> Predict
 
 
 def _captum(game: CountedGame, method: Callable[..., Callable[..., tuple[Tensor, ...]]], seed: int) -> Predict:
-    n_words, n_regions = game.n_words, game.regions.n
+    n_words, n_regions = game.n_words, game.case.regions.n
     inputs = (torch.ones(1, n_regions), torch.ones(1, n_words))
     feature_mask = (torch.arange(n_regions)[None], n_regions + torch.arange(n_words)[None])
 

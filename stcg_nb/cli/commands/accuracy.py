@@ -33,7 +33,7 @@ def _run(args: argparse.Namespace) -> None:
 
 COMMAND = Command(
     "accuracy",
-    "measure how often a model answers right, on any dataset with one answer a question",
+    "measure how often a model answers right, where each question has one answer",
     _add_arguments,
     _run,
 )
