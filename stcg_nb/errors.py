@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
+    from pydantic.fields import FieldInfo
 
 
 class StcgError(Exception):
@@ -28,9 +29,9 @@ _EXPECTED = {
     "float_type": "a number",
     "float_parsing": "a number",
     "bool_type": "true or false",
-    "tuple_type": "a list",
     "finite_number": "a finite number",
 }
+_MANY = {str: "texts", int: "whole numbers", float: "numbers"}
 _BOUNDS = {
     "greater_than_equal": ("ge", "at least"),
     "less_than_equal": ("le", "at most"),
@@ -38,12 +39,12 @@ _BOUNDS = {
 }
 
 
-def one_sentence(error: ValidationError, names: Iterable[str]) -> InputError:
+def one_sentence(error: ValidationError, fields: Mapping[str, FieldInfo]) -> InputError:
     """What pydantic found first, as one sentence.
 
     Args:
         error: From a record of choices.
-        names: The choices that the record has.
+        fields: The choices that the record has, by name.
     """
     first = error.errors()[0]
     name, given, kind = str(first["loc"][0]), first["input"], first["type"]
@@ -51,12 +52,25 @@ def one_sentence(error: ValidationError, names: Iterable[str]) -> InputError:
     if isinstance(context.get("error"), InputError):
         return InputError(str(context["error"]))
     if kind == "extra_forbidden":
-        return InputError(f"There is no option {name!r}; valid are {', '.join(names)}.")
+        return InputError(f"There is no option {name!r}; valid are {', '.join(fields)}.")
     if kind in _BOUNDS:
         key, words = _BOUNDS[kind]
         return InputError(f"{name} is {given!r}; it must be {words} {context[key]:g}.")
     if kind == "literal_error":
         return InputError(f"{name} is {given!r}; valid are {context['expected']}.")
-    parts = first["loc"][1:]
-    inside = f" (at {'.'.join(map(str, parts))})" if parts else ""
-    return InputError(f"{name} is {given!r}{inside}; it must be {_EXPECTED.get(kind, first['msg'].lower())}.")
+    if get_origin(fields[name].annotation) is tuple:
+        verb = "is" if len(first["loc"]) == 1 else "holds"
+        return InputError(f"{name} {verb} {given!r}; it must be a {_list_said(fields[name].annotation)}.")
+    return InputError(f"{name} is {given!r}; it must be {_EXPECTED.get(kind, first['msg'].lower())}.")
+
+
+def _list_said(annotation: Any) -> str:
+    """What a list must hold, in words.
+
+    >>> _list_said(tuple[tuple[int, int], ...])
+    'list of lists of 2 whole numbers'
+    """
+    first, *others = (get_args(part)[0] if get_origin(part) is Annotated else part for part in get_args(annotation))
+    count = "" if others == [...] else f"{1 + len(others)} "
+    what = f"lists{_list_said(first)[4:]}" if get_origin(first) is tuple else _MANY[first]
+    return f"list of {count}{what}"

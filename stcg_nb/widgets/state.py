@@ -23,7 +23,7 @@ EXPLAINED = (*LOADED, "image", "question", "boxes", *Options.model_fields)
 """What an explanation depends on; the rest is but what is looked at."""
 
 _Number = Annotated[int, Field(strict=True)]
-Box = tuple[_Number, _Number, _Number, _Number]
+Box = Annotated[tuple[_Number, _Number, _Number, _Number], Field(strict=False)]
 
 
 def _check_links(name: str) -> None:
