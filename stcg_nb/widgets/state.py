@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from stcg_nb.errors import InputError
 from stcg_nb.graph.selection import LINKS, View
@@ -19,8 +19,9 @@ from stcg_nb.options import OneOf, Options
 from stcg_nb.settings import Dtype, Quantisation
 
 LOADED = ("model", "device", "dtype", "quantisation", "revision")
-EXPLAINED = (*LOADED, "image", "question", "boxes", *Options.model_fields)
-"""What an explanation depends on; the rest is but what is looked at."""
+ASKED = (*LOADED, "image", "question")
+EXPLAINED = (*ASKED, "boxes", *Options.model_fields)
+"""What an explanation depends on; the other choices say what is shown of it."""
 
 _Number = Annotated[int, Field(strict=True)]
 Box = Annotated[tuple[_Number, _Number, _Number, _Number], Field(strict=False)]
@@ -65,9 +66,26 @@ class State(Options):
     head: int | None = None
     cuts: tuple[str, ...] = Field(default=(), strict=False)
 
+    @field_validator("regions")
+    @classmethod
+    def _can_be_saved(cls, regions: Any) -> Any:
+        if not isinstance(regions, str):
+            raise InputError(
+                "The panels take regions by name, such as 'grid:8x8', or as boxes; for others call stcg_nb.explain."
+            )
+        return regions
+
     def options(self) -> dict[str, Any]:
         """The options of the explanation."""
         return {name: getattr(self, name) for name in Options.model_fields}
+
+    def loaded(self) -> dict[str, Any]:
+        """The choices that the loaded model depends on."""
+        return {name: getattr(self, name) for name in LOADED}
+
+    def asked(self) -> dict[str, Any]:
+        """The choices that the answer depends on."""
+        return {name: getattr(self, name) for name in ASKED}
 
     def explained(self) -> dict[str, Any]:
         """The choices that an explanation depends on; two states that agree in them share one."""

@@ -16,21 +16,24 @@ from stcg_nb.inputs.open_image import unperturbed
 from stcg_nb.inputs.perturbations import PERTURBATIONS
 from stcg_nb.widgets.canvas import Canvas, CopyText
 from stcg_nb.widgets.code import comparison
-from stcg_nb.widgets.panel import LABELS, WIDE, Panel, section, table, text
-from stcg_nb.widgets.session import Explanation, Session
+from stcg_nb.widgets.markup import hint, table, text
+from stcg_nb.widgets.panel import LABELS, PANELS, WIDE, Panel, section
+from stcg_nb.widgets.results import Explanation
+from stcg_nb.widgets.session import Session
 
 ROWS = 12
 THIRD = w.Layout(flex="1 1 330px", min_width="300px")
-HINT = (
-    "<span style='color:#555'>Nothing to compare yet: change the picture, the question, the model or the estimator above and explain "
-    "again, or explain a perturbed copy of the picture.</span>"
+HINT = hint(
+    "Nothing to compare yet: change the picture, the question, the model or the estimator above and explain again, or explain a "
+    "perturbed copy of the picture."
 )
 
 
+@PANELS.named("compare")
 class Compare(Panel):
-    """Two explanations and their difference."""
+    """Two explanations side by side, and their difference."""
 
-    title = "5 · Compare"
+    title = "Compare"
 
     def __init__(self, session: Session) -> None:
         super().__init__(session)
