@@ -48,7 +48,7 @@ class Explanation:
             if name in s.linked() and name != "regions" and value != getattr(default, name):
                 made.append(f"{name} {value}")
         if s.boxes:
-            made.append(f"{len(s.boxes)} drawn regions")
+            made.append(f"drawn regions {len(s.boxes)}")
         elif s.regions != default.regions:
             made.append(f"regions {s.regions}")
         return f"{_short(self.stcg.question, 48)} → {_short(self.stcg.answer, 24)} ({', '.join(made)})"

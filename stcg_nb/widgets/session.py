@@ -72,7 +72,7 @@ class Session:
         self.restore(new)
 
     def restore(self, state: State) -> None:
-        """Take over a whole state."""
+        """Replace all choices by those of another state."""
         before, self.state = self.state, state
         if state.explained() != before.explained():
             self.tell("input")
@@ -80,8 +80,13 @@ class Session:
             self.tell("state")
 
     def on(self, event: str, heard: Callable[[], None]) -> None:
-        """Call a function at each event: ``"input"``, when what an explanation depends on was changed; ``"state"``, when anything
-        was; ``"model"``, when one was loaded; ``"explained"``."""
+        """Call a function at each event.
+
+        Args:
+            event: ``"input"``: a choice was changed that an explanation depends on; ``"state"``: any choice was; ``"model"``: one
+                was loaded; ``"explained"``: there is another explanation.
+            heard: The function.
+        """
         self._heard.setdefault(event, []).append(heard)
 
     def tell(self, event: str) -> None:
@@ -149,7 +154,7 @@ class Session:
         return self.worker.run("explain", work, self._then("explained", told), wait=wait)
 
     def perturbations(self, each: Callable[[Sensitivity], None], told: Told, *, wait: bool | None = None) -> Job:
-        """What each chosen perturbation does, told one by one to `each`, in the worker's thread; then all of them."""
+        """What each chosen perturbation does: a list, whose items are first passed one by one to `each` in the worker's thread."""
         state = self.state
 
         def work() -> list[Sensitivity]:
@@ -180,7 +185,7 @@ class Session:
 
         return self._once("heads", key({**state.linked(), "site": state.site}), work, told, wait)
 
-    # How
+    # How it is done
 
     def case(self, state: State) -> Case:
         """The chosen picture, question, model and regions as everything measures them; the model is loaded if it is not."""
@@ -194,12 +199,12 @@ class Session:
             model = load_model(
                 state.model, device=state.device, dtype=state.dtype, quantisation=state.quantisation, revision=state.revision,
             )  # fmt: skip
-            with progress("loading", 1, "model"):  # one that was stopped meanwhile is dropped here
+            with progress("loading", 1, "model"):  # raises if the job was stopped meanwhile, and the model is dropped
                 self._models[at] = model
         return self._models[at]
 
     def _then(self, event: str, told: Told) -> Told:
-        """Tell everybody once it is done."""
+        """Who is told of a job, and at its end all who listen for an event."""
 
         def heard(job: Job, what: str, value: Any) -> None:
             told(job, what, value)
@@ -209,7 +214,7 @@ class Session:
         return heard
 
     def _once(self, name: str, at: str, work: Callable[[], Any], told: Told, wait: bool | None) -> Job:
-        """A small piece of work whose results are kept."""
+        """Run a small piece of work, or take its result from the last time."""
 
         def look() -> Any:
             if (name, at) not in self._results:
@@ -225,10 +230,10 @@ def start(**choices: Any) -> Session:
     """A session for the panels of a notebook.
 
     Args:
-        choices: Of `State`; None stands for what the environment asks for (`stcg_nb.settings`), or else the default.
+        choices: Of `State`; None stands for the value in the environment (`stcg_nb.settings`), or else the default.
 
     Raises:
-        InputError: For a choice that does not exist or cannot be.
+        InputError: For a choice that does not exist, or a value that is not valid.
 
     >>> start(model="mock", image=None).state.model
     'mock'
@@ -246,7 +251,9 @@ def start(**choices: Any) -> Session:
 
 
 def regions_of(state: State, picture: np.ndarray) -> str | Regions:
-    """The chosen regions, drawn or by name; of a perturbed picture those of the picture before, so that the two compare."""
+    """The chosen regions, drawn or by name. A perturbed picture has those of the picture that was perturbed, so that the two can be
+    compared.
+    """
     if state.boxes:
         return box_regions(picture, box_names(state))
     source = unperturbed(state.image)

@@ -1,7 +1,7 @@
-"""What a person chose, in one frozen record: of what to explain, and of what to look at.
+"""What a person chose in the panels: what to explain, and what of it to show.
 
-A `State` and its JSON, its lines of code (`stcg_nb.widgets.code`) and the parameters of ``notebooks/00_explore.ipynb`` say the same:
-each can be made from it, and a test makes the result from each and compares.
+A `State` can be written as JSON, as lines of code (`stcg_nb.widgets.code`), and as parameters of ``notebooks/00_explore.ipynb``;
+each makes the same result.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ class State(Options):
         model, device, dtype, quantisation, revision: For `stcg_nb.load_model`.
         image: For `stcg_nb.inputs.open_image`.
         question: In words.
-        boxes: Regions that were drawn, x0, y0, x1, y1 in pixels; where there are any they take the place of `regions`.
-        links, top, step, beyond: Of the picture of the graph (`stcg_nb.graph.View`).
-        picked: The node or link that is chosen.
-        site, layer, head: Whose attention is shown as alignment (`stcg_nb.attention.heads`); the estimator's own without a site.
-        cuts: Links that are cut, as the picture calls them.
+        boxes: Drawn regions, each x0, y0, x1, y1 in pixels; if there are any, they replace `regions`.
+        links, top, step, beyond: What the picture of the graph shows (`stcg_nb.graph.View`).
+        picked: The chosen node or link, such as ``"word:3"`` or ``"word:3>step:1"``.
+        site, layer, head: Whose attention is shown as alignment (`stcg_nb.attention.heads`); without a site that of the estimator.
+        cuts: Links that are cut, each as in `picked`.
 
     Raises:
         InputError: For a choice that does not exist, or a value that is not valid.
@@ -92,7 +92,7 @@ class State(Options):
         return {name: getattr(self, name) for name in EXPLAINED}
 
     def linked(self) -> dict[str, Any]:
-        """The choices that the links of a graph depend on: all of those but the perturbations, which leave them as they are."""
+        """The choices that the links of a graph depend on: all of those but the perturbations."""
         return {name: value for name, value in self.explained().items() if name not in ("perturbations", "strength")}
 
     def view(self) -> View:
@@ -113,7 +113,7 @@ class State(Options):
         """What `to_json` wrote.
 
         Raises:
-            InputError: For what is no such object.
+            InputError: For text that is no such object, or holds a choice that is not valid.
         """
         try:
             content = json.loads(text)

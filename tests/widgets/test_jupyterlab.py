@@ -210,7 +210,7 @@ def test_files_are_exported_and_code_is_copied(page):
     assert {p.name for p in folder.iterdir()} >= names
     downloaded = page.lab.download("stcg-results/graph.png")
     picture = np.asarray(Image.open(io.BytesIO(downloaded)).convert("RGB"))
-    assert picture.shape[1] == 1350 and 900 < picture.shape[0] < 2500 and 10_000 < len(downloaded) < 3_000_000
+    assert picture.shape[1] == 1800 and 1200 < picture.shape[0] < 3333 and 10_000 < len(downloaded) < 3_000_000
     assert (picture == 255).all(-1).mean() > 0.2 and picture.std() > 20  # neither blank nor full
     state = State.from_json((folder / "state.json").read_text())
     assert (state.masks, state.regions) == (32, "slic:10")

@@ -80,7 +80,7 @@ def test_a_choice_that_is_not_valid_leaves_the_state(session):
     ("changes", "said"),
     [
         ({"estimator": "rollout"}, "estimator rollout"), ({"masks": 40}, "masks 40"), ({"removal": "cut"}, "removal cut"),
-        ({"regions": "grid:2x2"}, "regions grid:2x2"), ({"boxes": [[0, 0, 90, 120]]}, "1 drawn regions"),
+        ({"regions": "grid:2x2"}, "regions grid:2x2"), ({"boxes": [[0, 0, 90, 120]]}, "drawn regions 1"),
     ],
 )  # fmt: skip
 def test_explanations_that_differ_have_labels_that_differ(session, explorer, changes, said):

@@ -1,7 +1,7 @@
 """Two explanations side by side, and the graph of their difference.
 
-Every explanation of the session can be chosen: of two pictures, questions, models or estimators, or of a picture and a perturbed one,
-which the panel explains on demand.
+Any two explanations of the session can be chosen. They may differ in picture, question, model or options. A perturbed copy of the
+picture is explained on demand.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ class Compare(Panel):
         self._offer()
 
     def explain_perturbed(self, *, wait: bool | None = None) -> None:
-        """Explain the perturbed copy of the chosen picture; what is chosen stays."""
+        """Explain a perturbed copy of the chosen picture; the choices stay as they are."""
         chosen = self.session.state
         source = f"perturbed:{self._name.value}:{chosen.strength:g}:{chosen.seed}:{unperturbed(chosen.image)}"
         state = chosen.but(image=source)
@@ -112,7 +112,7 @@ class Compare(Panel):
         return None if first is None or second is None or first is second else (first, second)
 
     def _offer(self) -> None:
-        """Offer every explanation; a new one is compared with what was second so far."""
+        """Offer every explanation; a new one is compared with the one that was second so far."""
         there = self.session.explanations
         keys, before = list(there), self._second.value
         options = [(f"{i}. {e.label}", key) for i, (key, e) in enumerate(there.items(), 1)] or [("none", "")]

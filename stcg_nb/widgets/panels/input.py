@@ -142,7 +142,7 @@ class InputPanel(Panel):
         state = self.session.state
         self._quiet = True
         try:
-            self.session.picture()  # of a picture that is not there no control can show which it is
+            self.session.picture()  # raises where there is none; no control could show its name
             kind, _, rest = state.image.partition(":")
             if state.image == "demo":
                 self._kind.value = "the demo picture"
@@ -179,7 +179,7 @@ class InputPanel(Panel):
 
 
 def keep_upload(value: Any) -> Path | None:
-    """Keep an uploaded picture as a file beside the notebook, so that code can read it again; None if there is none.
+    """Write an uploaded picture to a file beside the notebook, so that code can read it; None if nothing was uploaded.
 
     Args:
         value: Of ipywidgets' FileUpload: a tuple of dicts in version 8, a dict by name in version 7.

@@ -1,4 +1,4 @@
-"""Choose a model, load it without holding up the notebook, and see what it is."""
+"""Choose a model, load it while the notebook stays usable, and see its facts."""
 
 from __future__ import annotations
 

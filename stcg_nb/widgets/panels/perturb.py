@@ -1,4 +1,4 @@
-"""Perturb the picture in several ways: a live preview beside the original, and what each does to links and answer as it is known."""
+"""Perturb the picture: previews beside the original, and what each perturbation does to links and answer, as soon as it is measured."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keep what was found: files of the graph, the lines of code and the parameters that make it again, and the choices as JSON."""
+"""Save the graph as files, and show the code, the command and the choices (as JSON) that make it again."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ class SavePanel(Panel):
         self.busy.start(lambda told: self.session.worker.run("save", work, told, wait=wait), "Saving", done)
 
     def load(self, content: str) -> None:
-        """Take over saved choices."""
+        """Replace the choices by saved ones."""
         try:
             state = State.from_json(content)
         except StcgError as error:
