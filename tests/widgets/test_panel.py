@@ -68,6 +68,7 @@ def test_text_from_outside_is_escaped_everywhere(tmp_path):
         widgets.explorer(session), widgets.compare(session), widgets.save_panel(session),
     ]  # fmt: skip
     panels[-2].explain_perturbed()
+    session.choose(picked="step:0")  # whose table lists the question's words
     session.choose(model=f"<b>{HOSTILE}")
     panels[0].load()
     texts = [w.value for panel in panels for w in every(panel.widget) if isinstance(w, ipywidgets.HTML)]

@@ -1,4 +1,4 @@
-"""Perturb the picture: previews beside the original, and what each perturbation does to links and answer, as soon as it is measured."""
+"""Perturb the picture: previews beside the original, and what each perturbation does to links and answer once it is measured."""
 
 from __future__ import annotations
 
