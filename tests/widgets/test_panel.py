@@ -69,9 +69,10 @@ def test_text_from_outside_is_escaped_everywhere(tmp_path):
     ]  # fmt: skip
     panels[-2].explain_perturbed()
     session.choose(picked="step:0")  # whose table lists the question's words
+    texts = [w.value for w in every(panels[3].widget) if isinstance(w, ipywidgets.HTML)]
     session.choose(model=f"<b>{HOSTILE}")
     panels[0].load()
-    texts = [w.value for panel in panels for w in every(panel.widget) if isinstance(w, ipywidgets.HTML)]
+    texts += [w.value for panel in panels for w in every(panel.widget) if isinstance(w, ipywidgets.HTML)]
     texts += [str(value) for panel in panels for kind, value in panel._repr_mimebundle_().items() if kind != VIEW]
     assert any("&lt;script&gt;" in part for part in texts)
     assert not [part[:200] for part in texts if "<script" in part or "<img src=x" in part or "<b>.png" in part]
