@@ -57,7 +57,7 @@ def test_no_widget_is_too_new_for_colab():
     assert not re.search(r"w\.(Dropdown|Combobox|Text|IntSlider|FloatSlider|SelectionSlider)\([^)]*tooltip=", sources)
 
 
-def test_text_from_outside_is_escaped_everywhere(tmp_path):
+def test_text_from_outside_is_escaped_everywhere(tmp_path, monkeypatch):
     folder = tmp_path / "<img src=x onerror=alert(3)>"
     folder.mkdir()
     picture = folder / "<b>.png"
@@ -68,13 +68,14 @@ def test_text_from_outside_is_escaped_everywhere(tmp_path):
         widgets.explorer(session), widgets.compare(session), widgets.save_panel(session),
     ]  # fmt: skip
     panels[-2].explain_perturbed()
-    session.choose(picked="step:0")  # whose table lists the question's words
-    texts = [w.value for w in every(panels[3].widget) if isinstance(w, ipywidgets.HTML)]
+    monkeypatch.setattr("stcg_nb.widgets.panels.save.draw", lambda figure, kind: b"\x89PNG")
+    panels[-1].save(str(folder))
     session.choose(model=f"<b>{HOSTILE}")
     panels[0].load()
-    texts += [w.value for panel in panels for w in every(panel.widget) if isinstance(w, ipywidgets.HTML)]
+    texts = [w.value for panel in panels for w in every(panel.widget) if isinstance(w, ipywidgets.HTML)]
     texts += [str(value) for panel in panels for kind, value in panel._repr_mimebundle_().items() if kind != VIEW]
     assert any("&lt;script&gt;" in part for part in texts)
+    assert any("&lt;img src=x" in part and "state.json" in part for part in texts)  # the table of saved files
     assert not [part[:200] for part in texts if "<script" in part or "<img src=x" in part or "<b>.png" in part]
 
 
