@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
+    from pydantic.fields import FieldInfo
 
 
 class StcgError(Exception):
@@ -30,9 +31,9 @@ _EXPECTED = {
     "float_parsing": "a number",
     "bool_type": "true or false",
     "bool_parsing": "true or false, or 1 or 0",
-    "tuple_type": "a list",
     "finite_number": "a finite number",
 }
+_MANY = {str: "texts", int: "whole numbers", float: "numbers"}
 _BOUNDS = {
     "greater_than_equal": ("ge", "at least"),
     "less_than_equal": ("le", "at most"),
@@ -41,13 +42,13 @@ _BOUNDS = {
 }
 
 
-def invalid(error: ValidationError, name: str = "", known: Iterable[str] = ()) -> InputError:
+def invalid(error: ValidationError, name: str = "", fields: Mapping[str, FieldInfo] | None = None) -> InputError:
     """What pydantic found first, as one sentence: the parameter, what was given, what is valid.
 
     Args:
         error: Of pydantic.
         name: Of the parameter; left out, the name of the field.
-        known: The fields that there are, for the sentence about one that does not exist.
+        fields: The fields of the record, by name, which say what a list must hold and which fields there are.
 
     >>> from pydantic import TypeAdapter, ValidationError
     >>> try:
@@ -64,7 +65,7 @@ def invalid(error: ValidationError, name: str = "", known: Iterable[str] = ()) -
     if isinstance(context.get("error"), InputError):
         return InputError(str(context["error"]))
     if kind == "extra_forbidden":
-        return InputError(f"There is no option {name!r}; valid are {', '.join(known)}.")
+        return InputError(f"There is no option {name!r}; valid are {', '.join(fields or ())}.")
     if kind in _BOUNDS:
         key, words = _BOUNDS[kind]
         return InputError(f"{name} is {given!r}; it must be {words} {context[key]:g}.")
@@ -73,4 +74,20 @@ def invalid(error: ValidationError, name: str = "", known: Iterable[str] = ()) -
     if kind == "value_error":
         reason = first["msg"].removeprefix("Value error, ")
         return InputError(f"{name} is {given!r}: {reason[0].lower()}{reason[1:]}.")
+    field = (fields or {}).get(str(first["loc"][0]) if first["loc"] else "")
+    if field is not None and get_origin(field.annotation) is tuple:
+        verb = "is" if len(first["loc"]) == 1 else "holds"
+        return InputError(f"{first['loc'][0]} {verb} {given!r}; it must be a {_list_said(field.annotation)}.")
     return InputError(f"{name} is {given!r}; it must be {_EXPECTED.get(kind, first['msg'].lower())}.")
+
+
+def _list_said(annotation: Any) -> str:
+    """What a list must hold, in words.
+
+    >>> _list_said(tuple[tuple[int, int], ...])
+    'list of lists of 2 whole numbers'
+    """
+    first, *others = (get_args(part)[0] if get_origin(part) is Annotated else part for part in get_args(annotation))
+    count = "" if others == [...] else f"{1 + len(others)} "
+    what = f"lists{_list_said(first)[4:]}" if get_origin(first) is tuple else _MANY[first]
+    return f"list of {count}{what}"

@@ -76,7 +76,7 @@ class Strict(BaseModel):
         try:
             super().__init__(**values)
         except ValidationError as error:
-            raise invalid(error, known=type(self).model_fields) from None
+            raise invalid(error, fields=type(self).model_fields) from None
 
 
 class Options(Strict):

@@ -18,17 +18,16 @@
 # # Explore what an answer rests on
 #
 # Choose a model, ask it about a picture, change the picture, and explore which words and regions each token of the answer rests
-# on. **Run all cells** (menu *Run*), then click. Nothing has to be typed, and nothing is downloaded unless you choose a
-# checkpoint.
+# on. **Run all cells** (menu *Run*), then click. Nothing has to be typed. Nothing is downloaded unless you choose a checkpoint.
 #
-# Every panel is one line, and the last one shows the code that makes what you see. Long work goes on beside the notebook;
-# *Cancel* stops it. The same notebook runs without anybody to click (`stcg run notebooks/00_explore.ipynb -p question "What color
-# is the car?"`): then it leaves pictures and tables.
+# Every panel is one line, and the last one shows the code that makes what you see. Long work runs beside the notebook; *Cancel*
+# stops it. The same notebook runs without anybody to click (`stcg run notebooks/00_explore.ipynb -p question "What color is the
+# car?"`) and then leaves pictures and tables.
 
 # %% [markdown]
 # ## What to begin with
 #
-# These are the panels' first choices. Where a value is `None`, the environment's flags decide, and else the panels' own defaults.
+# These are the panels' first choices. Where a value is `None`, the environment's variables decide, or else the panels' defaults.
 
 # %% tags=["parameters"]
 from typing import Optional
@@ -40,14 +39,14 @@ quantisation: Optional[str] = None  # "8bit" or "4bit"; None: STCG_QUANTISATION,
 revision: Optional[str] = None  # a branch, tag or commit of the hub; None: STCG_REVISION, else the newest
 image: Optional[str] = None  # "demo", "scene:7", "photo:coffee" or a full path; None: STCG_IMAGE_PATH, else the demo
 question: Optional[str] = None  # in words; None: one that suits the picture
-estimator: Optional[str] = None  # "attention", "rollout", "gradient" or "causal" (the default)
+estimator: Optional[str] = None  # of alignment: "attention" (the default), "gradient" or "rollout"
 regions: Optional[str] = None  # "slic" (the default), "slic:30", "grid:8x8"
 boxes: Optional[list] = None  # regions of your own instead: [[x0, y0, x1, y1], ...] in pixels
 perturbations: Optional[list] = None  # their names; None: all six
 strength: Optional[float] = None  # of the perturbations, from 0 (nothing) to 1
 seed: Optional[int] = None  # of what is drawn at random; None: STCG_SEED, else 0
-masks: Optional[int] = None  # that the causal estimator tries, each a forward pass; None: 256
-absent: Optional[str] = None  # what an absent region is: "median", "mean", "blur", "inpaint" or "cut"
+masks: Optional[int] = None  # for the causal graph, a forward pass each; 0: remove one thing at a time only; None: 256
+removal: Optional[str] = None  # what an absent region is: "median", "mean", "blur", "inpaint" or "cut"
 links: Optional[str] = None  # to show: "counterfactual", "alignment" or "interaction"
 top: Optional[int] = None  # how many links to show, the strongest first
 step: Optional[int] = None  # the answer's token to show, from 0; None: all
@@ -72,7 +71,7 @@ pio.renderers.default = "colab" if "google.colab" in sys.modules else "plotly_mi
 session = widgets.start(
     model=model, device=device, dtype=dtype, quantisation=quantisation, revision=revision, image=image, question=question,
     estimator=estimator, regions=regions, boxes=boxes, perturbations=perturbations, strength=strength, seed=seed, masks=masks,
-    absent=absent, links=links, top=top, step=step, beyond=beyond, picked=picked, site=site, layer=layer, head=head, cuts=cuts,
+    removal=removal, links=links, top=top, step=step, beyond=beyond, picked=picked, site=site, layer=layer, head=head, cuts=cuts,
 )  # fmt: skip
 
 # %% [markdown]
@@ -103,9 +102,12 @@ widgets.perturbation_panel(session)
 # ## Explore
 #
 # From top to bottom: the question's words, the picture with its regions, the answer's tokens. A thick blue link: without that
-# word or region the token loses much. Dashed vermilion opposes. With the estimator `causal`, links carry a verdict: *confirmed*
-# (attention shows it too, solid), *hidden* (dashed) or *spurious* (attention without effect, dotted grey). Click a word, a
-# region, a token, or the dot of a link; or use the lists beside the picture, or Tab, the arrow keys and Enter.
+# word or region the token loses much. A vermilion link opposes: without it the token would be more probable. Click a word, a region,
+# a token, or the dot of a link; or use the lists beside the picture, or Tab, the arrow keys and Enter.
+#
+# *Masks* says how many random masks the causal graph is fitted to. With one, links carry a verdict: *confirmed* (attention shows it
+# too, solid), *hidden* (attention does not show it, dashed) or *spurious* (attention without effect, dotted grey). With 0 masks,
+# words and regions are removed one at a time only.
 
 # %% tags=["nbval-ignore-output"]
 widgets.explorer(session)
@@ -113,7 +115,7 @@ widgets.explorer(session)
 # %% [markdown]
 # ## Compare
 #
-# Every explanation that was made above can be compared with another one.
+# Every explanation that was made above can be compared with every other one.
 
 # %% tags=["nbval-ignore-output"]
 widgets.compare(session)
@@ -127,8 +129,7 @@ widgets.save_panel(session)
 # %% [markdown]
 # ## Without the panels
 #
-# What the panels show are results of the package's functions. Here is the latest explanation once it is there, and another figure
-# of it.
+# The panels show results of the package's functions. Here is the latest explanation, once it is there, and another figure of it.
 
 # %%
 explanation = widgets.explorer(session).explanation

@@ -1,8 +1,7 @@
 """A picture that can be clicked and drawn on, and text that can be copied: the only two widgets with JavaScript of their own.
 
 The picture is an SVG from `stcg_nb.viz.graph_svg`: thousands of links are redrawn at once, and each of its parts can take the
-keyboard's
-focus. What is chosen comes back as a name.
+keyboard's focus. The browser sends the name of what is chosen.
 """
 
 from __future__ import annotations
@@ -22,8 +21,8 @@ class Canvas(anywidget.AnyWidget):
 
     Attributes:
         svg: The drawing, with all text in it escaped; ``data-pick`` marks what can be chosen.
-        drawing: Whether dragging draws a box; else clicking chooses.
-        picked: Called with the name that was chosen, empty for the background.
+        drawing: Whether dragging draws a box; if not, a click chooses.
+        picked: Called with the name that was chosen; the background's is empty.
         boxed: Called with x0, y0, x1, y1 of a box, in the drawing's pixels.
     """
 

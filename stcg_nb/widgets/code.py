@@ -1,6 +1,6 @@
-"""The lines of code, and the parameters of the notebook, that make what a state shows; and those of a comparison.
+"""Lines of Python, and parameters of the notebook, that make what the panels show.
 
-The code calls the package alone and no widgets. A test runs it and compares with what the panels hold.
+The lines call the package and no widgets. A test runs them and compares the result with what the panels hold.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ NOTEBOOK = "notebooks/00_explore.ipynb"
 
 
 def code(state: State) -> str:
-    """Python that makes the same: ``stcg``, ``svg``, and where links are cut ``without``.
+    """Python that makes what a state shows: ``stcg``, ``svg``, and ``without`` where links are cut.
 
     >>> print(code(State(model="mock", boxes=((0, 0, 64, 64),)))[:31])
     from stcg_nb import explain, lo
@@ -95,14 +95,14 @@ def _whole(imports: dict[str, list[str]], lines: list[str]) -> str:
 
 
 def _case(imports: dict[str, list[str]], lines: list[str]) -> list[str]:
-    """The line that makes ``case``, unless it is there."""
+    """The line that makes ``case``; none where it is there already."""
     line = "case = Case.read(image, question, model, regions=regions)"
     imports["stcg_nb.case"] = ["Case"]
     return [] if line in lines else [line]
 
 
 def parameters(state: State) -> dict[str, Any]:
-    """The parameters of the notebook that make the same; those that have their default are left out."""
+    """The parameters of the notebook that make what a state shows, without those that have their default."""
     default = State()
     plain = state.model_dump(mode="json")
     return {name: plain[name] for name, value in state if value != getattr(default, name)}
@@ -135,7 +135,7 @@ def _wrapped(begin: str, value: Any) -> list[str]:
 
 
 def _reads_as_json(text: str) -> bool:
-    """Whether the command line would take a text for something else."""
+    """Whether the command line would read a text as another value, such as a number."""
     from stcg_nb.notebooks.parameters import read_value
 
     return read_value(text) != text

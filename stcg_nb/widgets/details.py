@@ -1,9 +1,11 @@
-"""What there is to know of a chosen node or link, as a table; and what can be chosen."""
+"""Tables about the chosen node or link and about cuts; and the lists of what can be chosen."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
+from stcg_nb.attention.knockout import Cut, can_cut
 from stcg_nb.graph.selection import (
     TOGETHER,
     View,
@@ -17,7 +19,7 @@ from stcg_nb.graph.selection import (
     touches,
 )
 from stcg_nb.graph.stcg import STCG, Edge
-from stcg_nb.widgets.panel import table, text
+from stcg_nb.widgets.markup import hint, table, text
 
 ROWS = 12
 LISTED = 300
@@ -40,8 +42,34 @@ def link_choices(stcg: STCG, view: View | None = None) -> list[tuple[str, str]]:
 def details(stcg: STCG, view: View, picked: str | None) -> str:
     """HTML about what is chosen: a node's numbers and its strongest links, or a link's weights of each kind."""
     if picked is None:
-        return "<span style='color:#555;font-size:12px'>Click a word, a region, a token or the dot of a link.</span>"
+        return hint("Click a word, a region, a token or the dot of a link.")
     return _of_link(stcg, picked) if ">" in picked else _of_node(stcg, view, picked)
+
+
+def cut_details(found: Cut | None, cuts: Sequence[str], picked: str | None) -> str:
+    """HTML about cuts: what they did to the answer, or how a link is cut.
+
+    Args:
+        found: What the cuts did; None if it is not measured.
+        cuts: The links that are cut.
+        picked: The chosen node or link.
+    """
+    if not cuts and picked is not None and ">" in picked and not can_cut(picked):
+        return hint("No attention carries this link; those between a word or region and a token can be cut.")
+    if not cuts:
+        return hint("Choose a link by its dot or in the list, then cut it.")
+    if found is None:
+        return f"{len(cuts)} cut"
+    rows = [
+        (token, f"{before:.2f}", f"{after:.2f}", f"{effect:+.2f}")
+        for token, before, after, effect in zip(
+            found.answer.tokens, found.p_before, found.p_after, found.effect, strict=True
+        )
+    ]
+    new = f"The model now says <b>{text(found.new_answer.text)}</b>." if found.flipped else "The answer stays the same."
+    region = any(name.startswith("region:") for name in cuts)
+    note = " A cut region is hidden from every token." if region else ""
+    return f"{new}{note}{table(('token', 'p before', 'p after', 'lost (nats)'), rows)}"
 
 
 def _of_node(stcg: STCG, view: View, node: str) -> str:
@@ -67,8 +95,8 @@ def _of_node(stcg: STCG, view: View, node: str) -> str:
         at_step = f" at {stcg.steps[e.step]}" if e.kind in TOGETHER and e.step is not None else ""
         rows.append((other + at_step, *_numbers(e)))
     if not rows:
-        return "<br>".join([*lines, "<span style='color:#555'>No links of this kind.</span>"])
-    more = f"<br><span style='color:#555'>and {len(edges) - ROWS} weaker ones</span>" if len(edges) > ROWS else ""
+        return "<br>".join([*lines, hint("No links of this kind.")])
+    more = f"<br>{hint(f'and {len(edges) - ROWS} weaker ones')}" if len(edges) > ROWS else ""
     unit = "alignment" if view.links == "alignment" else "nats"
     return "<br>".join(lines) + table(("with", unit, "95 % interval", "verdict"), rows) + more
 

@@ -1,24 +1,27 @@
-"""What all panels share: how they are shown with and without somebody to click on them, what they say while they work, and how
-long text and errors look.
+"""What all panels share: how they are registered, how they are shown with and without somebody to click, and what they say while
+they work.
 
-A panel shows itself as live widgets and as a static picture or table of the same (`Panel.static`), so that a notebook run by
-papermill, or opened without a kernel, still says what was found. All text from outside goes through `text`.
+A panel is a module of `stcg_nb.widgets.panels`: a subclass of `Panel`, registered in `PANELS` under the name of the function that
+shows it. It shows itself as live widgets and as a static picture or table of the same (`Panel.static`), so that a notebook run by
+papermill, or opened without a kernel, still says what was found.
 """
 
 from __future__ import annotations
 
 import asyncio
-import html
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeVar
 
 import ipywidgets as w
 
+from stcg_nb.errors import InputError
+from stcg_nb.registry import Registry
+from stcg_nb.widgets.markup import hint, text, warning
 from stcg_nb.widgets.session import Session
-from stcg_nb.widgets.worker import Job
+from stcg_nb.widgets.worker import Job, someone_watches
 
 VIEW = "application/vnd.jupyter.widget-view+json"
 LABELS = {
@@ -27,15 +30,17 @@ LABELS = {
     "what works together": "interaction",
 }
 WIDE = {"description_width": "110px"}
+QUICK = ("tiny", "mock")  # models that load and answer within seconds
 
 
 class Panel:
-    """One panel. It is made once for each session: showing it again shows the same one.
+    """One panel; a session has one of each class.
 
     Args:
         session: Whose it is.
 
     Attributes:
+        title: The heading.
         widget: The live panel.
         busy: What is under way.
     """
@@ -47,13 +52,25 @@ class Panel:
         self.session = session
         self.busy = Busy()
 
+    def begin(self) -> None:
+        """The work that begins by itself when the panel is first shown; none by default."""
+
+    def choose(self, **changes: Any) -> bool:
+        """Change the session's choices; whether they are valid. What is wrong is said in the panel."""
+        try:
+            self.session.choose(**changes)
+        except InputError as error:
+            self.busy.say(str(error), error=True)
+            return False
+        return True
+
     def static(self) -> dict[str, str]:
         """The same without widgets, by MIME type."""
         raise NotImplementedError
 
     def framed(self, *rows: w.Widget) -> w.VBox:
         """The rows under the panel's title; one of them holds `busy`."""
-        heading = w.HTML(f"<b style='font-size:15px'>{self.title}</b>")
+        heading = w.HTML(f"<b style='font-size:15px'>{text(self.title)}</b>")
         return w.VBox([heading, *rows], layout=w.Layout(max_width="1100px", padding="4px 0"))
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
@@ -63,6 +80,22 @@ class Panel:
             output.enable_custom_widget_manager()
         view = {"version_major": 2, "version_minor": 0, "model_id": self.widget.model_id}
         return {"text/plain": f"<{type(self).__name__}>", **self.static(), VIEW: view}
+
+
+PANELS = Registry[type[Panel]]("panel")
+P = TypeVar("P", bound=Panel)
+
+
+def shown(session: Session, kind: type[P]) -> P:
+    """A session's panel of a class, made once. Its work begins by itself, unless the model may take long to load and somebody is
+    there to ask for it.
+    """
+    if kind not in session.panels:
+        session.panels[kind] = kind(session)
+        if session.state.model in QUICK or not someone_watches():
+            session.panels[kind].begin()
+    panel: P = session.panels[kind]
+    return panel
 
 
 class Busy:
@@ -95,12 +128,11 @@ class Busy:
         self._note.value = ""
         self._bar.value, self._counted = 0, False
         self._row.layout.display = None
-
         self._since, self._running = time.monotonic(), True
         self._tick(this, what)
 
         def told(job: Job, event: str, value: Any) -> None:
-            if this != self._latest:  # a later start stopped it
+            if this != self._latest:  # a later start has stopped it
                 return
             if event == "progress":
                 part, so_far, total = value
@@ -127,7 +159,7 @@ class Busy:
         seconds = time.monotonic() - self._since
         after = " after what else is under way" if self._job is not None and self._job.waiting else ""
         self._what.value = f"{what}{after} …" + (f" {seconds:.0f} s" if seconds >= 1 else "")
-        with suppress(RuntimeError):  # no loop: then the work is done on the spot, and nobody watches
+        with suppress(RuntimeError):  # without a loop the work is done at once, and nobody watches
             asyncio.get_running_loop().call_later(1, self._tick, this, what)
 
     def stop(self) -> None:
@@ -141,50 +173,10 @@ class Busy:
 
     def say(self, sentence: str, *, error: bool = False) -> None:
         """Show a sentence below the panel; an empty one clears it."""
-        style = "color:#a33a00;font-weight:bold" if error else "color:#555"
-        role = "alert" if error else "status"
-        self._note.value = f"<span role='{role}' style='{style}'>{text(sentence)}</span>" if sentence else ""
-
-
-def text(value: object) -> str:
-    """Text as text in HTML.
-
-    >>> text("<b>")
-    '&lt;b&gt;'
-    """
-    return html.escape(str(value))
-
-
-def table(heads: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """An HTML table of escaped texts; numbers to the right."""
-    cell = "padding:2px 10px;border-bottom:1px solid #ddd;text-align:{}"
-    sides = ["left" if not rows or not _number(rows[0][i]) else "right" for i in range(len(heads))]
-    head = "".join(f"<th style='{cell.format(s)}'>{text(h)}</th>" for h, s in zip(heads, sides, strict=True))
-    body = "".join(
-        "<tr>"
-        + "".join(f"<td style='{cell.format(s)}'>{text(c)}</td>" for c, s in zip(row, sides, strict=True))
-        + "</tr>"
-        for row in rows
-    )
-    return f"<table style='border-collapse:collapse;font-size:13px;line-height:1.4'><tr>{head}</tr>{body}</table>"
-
-
-def _number(cell: object) -> bool:
-    return str(cell)[:1] in "+-−0123456789"
-
-
-def size(bytes_: float) -> str:
-    """
-    >>> size(5_500_000)
-    '5.5 MB'
-    """
-    for unit in ("bytes", "kB", "MB"):
-        if bytes_ < 1000:
-            return f"{bytes_:.3g} {unit}"
-        bytes_ /= 1000
-    return f"{bytes_:.3g} GB"
+        said = warning(sentence) if error else hint(sentence, "status")
+        self._note.value = said if sentence else ""
 
 
 def section(title: str, *rows: w.Widget) -> w.VBox:
     """Some controls under a small heading."""
-    return w.VBox([w.HTML(f"<span style='color:#555;font-size:12px'>{text(title)}</span>"), *rows])
+    return w.VBox([w.HTML(hint(title)), *rows])

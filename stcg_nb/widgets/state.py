@@ -1,7 +1,7 @@
-"""What a person chose, in one frozen record: of what to explain, and of what to look at.
+"""What a person chose in the panels: what to explain, and what of it to show.
 
-A `State` and its JSON, its lines of code (`stcg_nb.widgets.code`) and the parameters of ``notebooks/00_explore.ipynb`` say the same:
-each can be made from it, and a test makes the result from each and compares.
+A `State` can be written as JSON, as lines of code (`stcg_nb.widgets.code`), and as parameters of ``notebooks/00_explore.ipynb``;
+each makes the same result.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from stcg_nb.errors import InputError
 from stcg_nb.graph.selection import LINKS, View
@@ -19,11 +19,12 @@ from stcg_nb.options import OneOf, Options
 from stcg_nb.settings import Dtype, Quantisation
 
 LOADED = ("model", "device", "dtype", "quantisation", "revision")
-EXPLAINED = (*LOADED, "image", "question", "boxes", *Options.model_fields)
-"""What an explanation depends on; the rest is but what is looked at."""
+ASKED = (*LOADED, "image", "question")
+EXPLAINED = (*ASKED, "boxes", *Options.model_fields)
+"""What an explanation depends on; the other choices say what is shown of it."""
 
 _Number = Annotated[int, Field(strict=True)]
-Box = tuple[_Number, _Number, _Number, _Number]
+Box = Annotated[tuple[_Number, _Number, _Number, _Number], Field(strict=False)]
 
 
 def _check_links(name: str) -> None:
@@ -37,11 +38,11 @@ class State(Options):
         model, device, dtype, quantisation, revision: For `stcg_nb.load_model`.
         image: For `stcg_nb.inputs.open_image`.
         question: In words.
-        boxes: Regions that were drawn, x0, y0, x1, y1 in pixels; where there are any they take the place of `regions`.
-        links, top, step, beyond: Of the picture of the graph (`stcg_nb.graph.View`).
-        picked: The node or link that is chosen.
-        site, layer, head: Whose attention is shown as alignment (`stcg_nb.attention.heads`); the estimator's own without a site.
-        cuts: Links that are cut, as the picture calls them.
+        boxes: Drawn regions, each x0, y0, x1, y1 in pixels; if there are any, they replace `regions`.
+        links, top, step, beyond: What the picture of the graph shows (`stcg_nb.graph.View`).
+        picked: The chosen node or link, such as ``"word:3"`` or ``"word:3>step:1"``.
+        site, layer, head: Whose attention is shown as alignment (`stcg_nb.attention.heads`); without a site that of the estimator.
+        cuts: Links that are cut, each as in `picked`.
 
     Raises:
         InputError: For a choice that does not exist, or a value that is not valid.
@@ -65,16 +66,33 @@ class State(Options):
     head: int | None = None
     cuts: tuple[str, ...] = Field(default=(), strict=False)
 
+    @field_validator("regions")
+    @classmethod
+    def _can_be_saved(cls, regions: Any) -> Any:
+        if not isinstance(regions, str):
+            raise InputError(
+                "The panels take regions by name, such as 'grid:8x8', or as boxes; for others call stcg_nb.explain."
+            )
+        return regions
+
     def options(self) -> dict[str, Any]:
         """The options of the explanation."""
         return {name: getattr(self, name) for name in Options.model_fields}
+
+    def loaded(self) -> dict[str, Any]:
+        """The choices that the loaded model depends on."""
+        return {name: getattr(self, name) for name in LOADED}
+
+    def asked(self) -> dict[str, Any]:
+        """The choices that the answer depends on."""
+        return {name: getattr(self, name) for name in ASKED}
 
     def explained(self) -> dict[str, Any]:
         """The choices that an explanation depends on; two states that agree in them share one."""
         return {name: getattr(self, name) for name in EXPLAINED}
 
     def linked(self) -> dict[str, Any]:
-        """The choices that the links of a graph depend on: all of those but the perturbations, which leave them as they are."""
+        """The choices that the links of a graph depend on: all of those but the perturbations."""
         return {name: value for name, value in self.explained().items() if name not in ("perturbations", "strength")}
 
     def view(self) -> View:
@@ -95,7 +113,7 @@ class State(Options):
         """What `to_json` wrote.
 
         Raises:
-            InputError: For what is no such object.
+            InputError: For text that is no such object, or holds a choice that is not valid.
         """
         try:
             content = json.loads(text)

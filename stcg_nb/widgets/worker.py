@@ -2,10 +2,10 @@
 
 1. A job's function runs in the worker's thread, inside `stcg_nb.progress.watching`. Jobs run one after the other, since a model cannot
    do two things at once.
-2. What it reports and returns goes to the kernel's event loop, so that widgets are touched by one thread alone.
-3. `Job.stop` takes effect at once for whoever waits (what a stopped job returns is dropped), and for the thread at the next step
-   of any progress bar. A job of the same name stops the one before it: only the latest matters.
-4. Where nobody could watch, as under papermill, the work is done on the spot instead (`Worker.run`, ``wait``).
+2. What it reports and returns is passed to the kernel's event loop, so that one thread alone changes widgets.
+3. `Job.stop` takes effect at once for whoever waits: the job's result is dropped. Its thread ends at the next step of any progress
+   bar. A new job stops an earlier one of the same name.
+4. Where nobody watches, as under papermill, the work is done at once in the calling thread (`Worker.run`, ``wait``).
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ _log = logging.getLogger(__name__)
 
 
 class Job:
-    """A piece of work under way.
+    """A piece of work that was started.
 
     Attributes:
         name: Jobs of one name replace each other.
-        waiting: Whether the thread still has other work to end.
+        waiting: Whether the thread is still busy with other work.
         ended: Whether its end was told, by result, error or stop.
     """
 
@@ -78,7 +78,7 @@ class Worker:
             function: The work.
             told: Called with the job and ``"progress"`` and (what, done, total); then with ``"done"`` and the result,
                 ``"failed"`` and a sentence, or ``"stopped"`` and None. Never after the end was told.
-            wait: Do it here and now, in this thread; by default where nobody is watching.
+            wait: Do it at once in this thread; by default where nobody watches.
         """
         if (running := self._jobs.get(name)) is not None:
             running.stop()
@@ -129,7 +129,7 @@ class _Reporter:
 
 
 def _attempt(function: Callable[[], Any]) -> tuple[str, Any]:
-    """How a piece of work ends."""
+    """Do a piece of work, and tell how it ended."""
     try:
         return "done", function()
     except Stopped:
@@ -144,10 +144,10 @@ def _attempt(function: Callable[[], Any]) -> tuple[str, Any]:
 
 
 def someone_watches() -> bool:
-    """Whether a person's notebook asked for what is being executed: it can show widgets and send clicks.
+    """Whether what is being executed was asked for by a notebook that can show widgets and send clicks.
 
     JupyterLab, Notebook and VS Code send the cell's id with a request, and Colab is known by its module; papermill, nbclient and nbval
-    send none. Where this is wrong, work is merely done on the spot.
+    send none. A wrong guess costs little: the work is done at once, in the cell.
     """
     kernel = getattr(_shell(), "kernel", None)
     if kernel is None:

@@ -49,7 +49,7 @@ class Page:
 
     @property
     def explorer(self):
-        return self.panel("4 · Explore the graph")
+        return self.panel("Explore the graph")
 
     @property
     def canvas(self):
@@ -100,8 +100,8 @@ def page(lab):
 
 
 def test_the_embedded_model_is_loaded_and_answers(page):
-    page.panel("1 · Model").get_by_text("million parameters").wait_for()
-    answer = page.panel("2 · Picture and question")
+    page.panel("Model").get_by_text("million parameters").wait_for()
+    answer = page.panel("Picture and question")
     answer.get_by_text("probability of each token").wait_for()
     tokens = page.canvas.locator("[data-pick^='step:']")
     assert tokens.count() >= 1
@@ -109,7 +109,7 @@ def test_the_embedded_model_is_loaded_and_answers(page):
 
 
 def test_a_perturbation_is_picked_previewed_and_measured(page):
-    panel = page.panel("3 · Perturbations")
+    panel = page.panel("Perturbations")
     panel.locator("select").select_option(["color_shift", "gaussian_noise"])
     panel.locator("img").nth(2).wait_for()
     panel.get_by_role("button", name="Measure").click()
@@ -125,9 +125,9 @@ def test_the_step_slider_shows_one_token(page):
     slider = page.explorer.locator(".widget-hslider", has_text="Token").locator("[role=slider], .noUi-handle").first
     slider.focus()
     page.redrawn(lambda: slider.press("ArrowRight"))
-    assert 0 < page.links() < everything or everything == page.links() == 0
+    assert 0 < page.links() < everything
     ends = page.canvas.locator("circle[data-pick]").evaluate_all("all => all.map(e => e.dataset.pick.split('>')[1])")
-    assert set(ends) <= {"step:0"}
+    assert set(ends) == {"step:0"}
     slider.focus()
     page.redrawn(lambda: slider.press("ArrowLeft"))
     assert page.links() == everything
@@ -202,7 +202,7 @@ def test_a_long_run_is_cancelled_and_the_notebook_stays_usable(page):
 
 
 def test_files_are_exported_and_code_is_copied(page):
-    panel = page.panel("6 · Save and reproduce")
+    panel = page.panel("Save and reproduce")
     panel.get_by_role("button", name="Save").click()
     panel.get_by_text("graph.graphml").wait_for()
     folder = page.folder / "stcg-results"
@@ -210,7 +210,7 @@ def test_files_are_exported_and_code_is_copied(page):
     assert {p.name for p in folder.iterdir()} >= names
     downloaded = page.lab.download("stcg-results/graph.png")
     picture = np.asarray(Image.open(io.BytesIO(downloaded)).convert("RGB"))
-    assert picture.shape[1] == 1350 and 900 < picture.shape[0] < 2500 and 10_000 < len(downloaded) < 3_000_000
+    assert picture.shape[1] == 1800 and 1200 < picture.shape[0] < 3333 and 10_000 < len(downloaded) < 3_000_000
     assert (picture == 255).all(-1).mean() > 0.2 and picture.std() > 20  # neither blank nor full
     state = State.from_json((folder / "state.json").read_text())
     assert (state.masks, state.regions) == (32, "slic:10")
@@ -218,9 +218,7 @@ def test_files_are_exported_and_code_is_copied(page):
     panel.locator(".stcg-code button").first.click()
     panel.get_by_text("Copied", exact=True).wait_for()
     copied = page.tab.evaluate("navigator.clipboard.readText()")
-    assert copied == panel.locator(".stcg-code pre").first.inner_text() + "\n" or copied.strip() == (
-        panel.locator(".stcg-code pre").first.inner_text().strip()
-    )
+    assert copied.strip() == panel.locator(".stcg-code pre").first.inner_text().strip()
     assert "load_model('tiny')" in copied
     made: dict = {}
     exec(copied, made)
@@ -230,7 +228,7 @@ def test_files_are_exported_and_code_is_copied(page):
 
 
 def test_a_picture_and_a_perturbed_one_are_compared(page):
-    panel = page.panel("5 · Compare")
+    panel = page.panel("Compare")
     panel.get_by_text("Nothing to compare yet").wait_for()
     panel.locator(".widget-dropdown", has_text="Perturbed by").locator("select").select_option("gaussian_noise")
     panel.get_by_role("button", name="Explain the perturbed picture").click()
@@ -241,7 +239,7 @@ def test_a_picture_and_a_perturbed_one_are_compared(page):
 
 
 def test_bad_input_is_a_sentence_and_the_panels_go_on(page):
-    picture, model = page.panel("2 · Picture and question"), page.panel("1 · Model")
+    picture, model = page.panel("Picture and question"), page.panel("Model")
     picture.locator("select").first.select_option("a file")
     with page.tab.expect_file_chooser() as chooser:
         picture.get_by_role("button", name="Upload").click()
@@ -283,8 +281,8 @@ def test_hostile_text_runs_nowhere(lab):
     name = small(lab, "hostile.ipynb", model="mock", question=hostile, masks=0)
     page = Page(lab, name)
     page.explained()
-    page.panel("2 · Picture and question").get_by_text("probability of each token").wait_for()
-    page.panel("6 · Save and reproduce").get_by_role("button", name="Show code").click()
+    page.panel("Picture and question").get_by_text("probability of each token").wait_for()
+    page.panel("Save and reproduce").get_by_role("button", name="Show code").click()
     assert page.tab.evaluate("window.hacked") is None
     assert page.complaints == [c for c in page.complaints if "404" in c]
     page.tab.close()

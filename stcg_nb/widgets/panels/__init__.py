@@ -1,1 +1,1 @@
-"""The panels of a notebook, one a module."""
+"""The panels of a notebook, one a module, which registers it in `stcg_nb.widgets.panel.PANELS`."""

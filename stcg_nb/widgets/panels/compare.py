@@ -1,7 +1,7 @@
 """Two explanations side by side, and the graph of their difference.
 
-Every explanation of the session can be chosen: of two pictures, questions, models or estimators, or of a picture and a perturbed one,
-which the panel explains on demand.
+Any two explanations of the session can be chosen. They may differ in picture, question, model or options. A perturbed copy of the
+picture is explained on demand.
 """
 
 from __future__ import annotations
@@ -16,21 +16,24 @@ from stcg_nb.inputs.open_image import unperturbed
 from stcg_nb.inputs.perturbations import PERTURBATIONS
 from stcg_nb.widgets.canvas import Canvas, CopyText
 from stcg_nb.widgets.code import comparison
-from stcg_nb.widgets.panel import LABELS, WIDE, Panel, section, table, text
-from stcg_nb.widgets.session import Explanation, Session
+from stcg_nb.widgets.markup import hint, table, text
+from stcg_nb.widgets.panel import LABELS, PANELS, WIDE, Panel, section
+from stcg_nb.widgets.results import Explanation
+from stcg_nb.widgets.session import Session
 
 ROWS = 12
 THIRD = w.Layout(flex="1 1 330px", min_width="300px")
-HINT = (
-    "<span style='color:#555'>Nothing to compare yet: change the picture, the question, the model or the estimator above and explain "
-    "again, or explain a perturbed copy of the picture.</span>"
+HINT = hint(
+    "Nothing to compare yet: change the picture, the question, the model or the estimator above and explain again, or explain a "
+    "perturbed copy of the picture."
 )
 
 
+@PANELS.named("compare")
 class Compare(Panel):
-    """Two explanations and their difference."""
+    """Two explanations side by side, and their difference."""
 
-    title = "5 · Compare"
+    title = "Compare"
 
     def __init__(self, session: Session) -> None:
         super().__init__(session)
@@ -81,7 +84,7 @@ class Compare(Panel):
         self._offer()
 
     def explain_perturbed(self, *, wait: bool | None = None) -> None:
-        """Explain the perturbed copy of the chosen picture; what is chosen stays."""
+        """Explain a perturbed copy of the chosen picture; the choices stay as they are."""
         chosen = self.session.state
         source = f"perturbed:{self._name.value}:{chosen.strength:g}:{chosen.seed}:{unperturbed(chosen.image)}"
         state = chosen.but(image=source)
@@ -109,7 +112,7 @@ class Compare(Panel):
         return None if first is None or second is None or first is second else (first, second)
 
     def _offer(self) -> None:
-        """Offer every explanation; a new one is compared with what was second so far."""
+        """Offer every explanation; a new one is compared with the one that was second so far."""
         there = self.session.explanations
         keys, before = list(there), self._second.value
         options = [(f"{i}. {e.label}", key) for i, (key, e) in enumerate(there.items(), 1)] or [("none", "")]

@@ -14,21 +14,24 @@ from stcg_nb.files import write
 from stcg_nb.inputs.images import read_image
 from stcg_nb.inputs.open_image import PHOTOGRAPHS
 from stcg_nb.viz.theme import jpeg
-from stcg_nb.widgets.panel import WIDE, Panel, text
-from stcg_nb.widgets.session import Asked, Session, Written, written
+from stcg_nb.widgets.markup import fill, hint, text
+from stcg_nb.widgets.panel import PANELS, WIDE, Panel
+from stcg_nb.widgets.results import Asked, key
+from stcg_nb.widgets.session import Session
 
 UPLOADS = Path("stcg-uploads")
 SIDE = 260
 
 
+@PANELS.named("input_panel")
 class InputPanel(Panel):
-    """The picture and the question."""
+    """Choose a picture and a question; the answer with the probability of each token."""
 
-    title = "2 · Picture and question"
+    title = "Picture and question"
 
     def __init__(self, session: Session) -> None:
         super().__init__(session)
-        self._asked: tuple[str, str, Written, Asked] | None = None
+        self._asked: tuple[str, Asked] | None = None
         self._kind = w.Dropdown(
             options=["the demo picture", "a drawn scene", "a photograph", "a file"], description="Picture", style=WIDE,
             layout=w.Layout(width="300px"),
@@ -66,13 +69,15 @@ class InputPanel(Panel):
         self._question.on_msg(self._entered)
         session.on("input", self._show)
 
+    def begin(self) -> None:
+        self.ask()
+
     def ask(self, *, wait: bool | None = None) -> None:
         """Ask the model."""
-        state = self.session.state
-        key = (state.image, state.question, written(state.image))
+        asked_for = key(self.session.state.asked())
 
         def done(asked: Asked) -> None:
-            self._asked = (*key, asked)
+            self._asked = (asked_for, asked)
             self._answer.value = self._answer_html()
 
         self.busy.start(lambda told: self.session.ask(told, wait=wait), "Asking", done)
@@ -107,7 +112,7 @@ class InputPanel(Panel):
                 self._place(self._kind.value)
                 return
         self.busy.say("")
-        self.session.choose(**changes)
+        self.choose(**changes)
 
     def _suggested(self, change: Any) -> None:
         if change["new"] and not self._quiet:
@@ -137,7 +142,7 @@ class InputPanel(Panel):
         state = self.session.state
         self._quiet = True
         try:
-            self.session.picture()  # of a picture that is not there no control can show which it is
+            self.session.picture()  # raises where there is none; no control could show its name
             kind, _, rest = state.image.partition(":")
             if state.image == "demo":
                 self._kind.value = "the demo picture"
@@ -163,24 +168,18 @@ class InputPanel(Panel):
         height, width = picture.shape[:2]
         return (
             f"<img src='{jpeg(picture, SIDE)}' alt='The picture' style='border:1px solid #ccc;max-width:{SIDE}px'>"
-            f"<div style='color:#555;font-size:12px'>{text(self.session.state.image)}, {width} × {height} pixels</div>"
+            f"<br>{hint(f'{self.session.state.image}, {width} × {height} pixels')}"
         )
 
     def _answer_html(self) -> str:
-        state = self.session.state
-        if self._asked is None or self._asked[:3] != (state.image, state.question, written(state.image)):
-            return "<span style='color:#555'>Not asked yet.</span>"
-        asked = self._asked[3]
-        tokens = "".join(
-            "<span style='display:inline-block;border:1px solid #222;background:#f2f2f2;color:#222;padding:2px 8px;margin:2px;"
-            f"text-align:center;line-height:1.3'><b>{text(token)}</b><br><small>{p:.2f}</small></span>"
-            for token, p in zip(asked.answer.tokens, asked.p, strict=True)
-        )
-        return f"<div>The answer, and the probability of each token (together {asked.p.prod():.2f}):</div><div>{tokens}</div>"
+        if self._asked is None or self._asked[0] != key(self.session.state.asked()):
+            return hint("Not asked yet.")
+        asked = self._asked[1]
+        return fill("answer", tokens=list(zip(asked.answer.tokens, asked.p, strict=True)), together=asked.p.prod())
 
 
 def keep_upload(value: Any) -> Path | None:
-    """Keep an uploaded picture as a file beside the notebook, so that code can read it again; None if there is none.
+    """Write an uploaded picture to a file beside the notebook, so that code can read it; None if nothing was uploaded.
 
     Args:
         value: Of ipywidgets' FileUpload: a tuple of dicts in version 8, a dict by name in version 7.

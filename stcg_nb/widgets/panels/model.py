@@ -1,4 +1,4 @@
-"""Choose a model, load it without holding up the notebook, and see what it is."""
+"""Choose a model, load it while the notebook stays usable, and see its facts."""
 
 from __future__ import annotations
 
@@ -8,17 +8,19 @@ import ipywidgets as w
 
 from stcg_nb.models.info import facts
 from stcg_nb.options import choices
-from stcg_nb.widgets.panel import WIDE, Panel, size, table, text
+from stcg_nb.widgets.markup import hint, size, table
+from stcg_nb.widgets.panel import PANELS, WIDE, Panel
 from stcg_nb.widgets.session import Session
 from stcg_nb.widgets.state import State
 
 NAMES = {"Embedded model (tiny)": "tiny", "Mock (made-up numbers)": "mock", "A checkpoint …": ""}
 
 
+@PANELS.named("model_panel")
 class ModelPanel(Panel):
-    """The model: the embedded one, the mock, or a checkpoint by hub id or folder."""
+    """Choose and load a model: the embedded one, the mock, or a checkpoint by hub id or folder."""
 
-    title = "1 · Model"
+    title = "Model"
 
     def __init__(self, session: Session) -> None:
         super().__init__(session)
@@ -61,6 +63,9 @@ class ModelPanel(Panel):
         session.on("input", self._show)
         session.on("model", self._show)
 
+    def begin(self) -> None:
+        self.load()
+
     def load(self) -> None:
         """Load what is chosen, unless it is loaded."""
         if not self.session.state.model.strip():
@@ -77,7 +82,7 @@ class ModelPanel(Panel):
         name = NAMES[self._kind.value] or self._name.value.strip()
         self._more.layout.display = None if NAMES[self._kind.value] == "" else "none"
         checkpoint = NAMES[self._kind.value] == ""
-        self.session.choose(
+        self.choose(
             model=name, device=self._device.value or "auto", dtype=self._dtype.value,
             quantisation=self._quantisation.value if checkpoint else "none",
             revision=(self._revision.value.strip() or None) if checkpoint else None,
@@ -101,7 +106,7 @@ class ModelPanel(Panel):
         model = self.session.model
         if model is None:
             name = self.session.state.model or "nothing"
-            return f"<span style='color:#555'>{text(name)} is not loaded yet. It loads when it is needed, or now with Load.</span>"
+            return hint(f"{name} is not loaded yet. It loads when it is needed, or now with Load.")
         f = facts(model)
         if model.synthetic:
             return "<b style='color:#a33a00'>SYNTHETIC: the mock is no model; its numbers are made up from the question.</b>"

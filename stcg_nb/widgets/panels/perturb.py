@@ -1,4 +1,4 @@
-"""Perturb the picture in several ways: a live preview beside the original, and what each does to links and answer as it is known."""
+"""Perturb the picture: previews beside the original, and what each perturbation does to links and answer once it is measured."""
 
 from __future__ import annotations
 
@@ -6,27 +6,31 @@ import asyncio
 from typing import Any
 
 import ipywidgets as w
+import numpy as np
 
 from stcg_nb.errors import StcgError
 from stcg_nb.inputs.images import thumbnail
 from stcg_nb.inputs.perturbations import PERTURBATIONS, perturb
 from stcg_nb.interventions.perturbation_effects import Sensitivity
 from stcg_nb.viz.theme import jpeg
-from stcg_nb.widgets.panel import WIDE, Panel, text
-from stcg_nb.widgets.session import Session, written
+from stcg_nb.widgets.markup import fill, hint, warning
+from stcg_nb.widgets.panel import PANELS, WIDE, Panel
+from stcg_nb.widgets.results import key
+from stcg_nb.widgets.session import Session
 
 SIDE = 140  # so that seven stand in a row
 
 
+@PANELS.named("perturbation_panel")
 class PerturbationPanel(Panel):
-    """The perturbations, the user's own included."""
+    """Perturb the picture, also by perturbations of your own, and measure what that does."""
 
-    title = "3 · Perturbations"
+    title = "Perturbations"
 
     def __init__(self, session: Session) -> None:
         super().__init__(session)
         self._found: dict[str, Sensitivity] = {}
-        self._found_for: dict[str, Any] = {}
+        self._found_for = ""
         self._names = w.SelectMultiple(
             options=list(PERTURBATIONS), description="Perturbations", rows=min(len(PERTURBATIONS), 8), style=WIDE,
             layout=w.Layout(width="330px"),
@@ -43,8 +47,10 @@ class PerturbationPanel(Panel):
         self._seed = w.BoundedIntText(min=0, max=10**9, description="Seed", style=WIDE, layout=w.Layout(width="230px"))
         self._measure = w.Button(description="Measure", icon="balance-scale", button_style="primary")
         self._help = w.HTML(
-            "<span style='color:#555;font-size:12px'>Ctrl-click to choose several. ΔW: how far attention's word–region links move. "
-            "Δp: change of the answer's probability. Distance: how far the pixels moved, 0 to 1.</span>"
+            hint(
+                "Ctrl-click to choose several. ΔW: how far attention's word–region links move. "
+                "Δp: change of the answer's probability. Distance: how far the pixels moved, 0 to 1."
+            )
         )
         self._cards = w.HTML()
         controls = w.VBox([self._strength, self._seed, self._measure])
@@ -56,6 +62,9 @@ class PerturbationPanel(Panel):
             control.observe(self._changed, "value")
         self._measure.on_click(lambda _: self.measure())
         session.on("input", self._show)
+
+    def begin(self) -> None:
+        self.measure()
 
     def measure(self, *, wait: bool | None = None) -> None:
         """Measure the chosen perturbations."""
@@ -82,16 +91,14 @@ class PerturbationPanel(Panel):
             self._found[one.perturbed.name] = one
             self._draw()
 
-    def _depends(self) -> dict[str, Any]:
+    def _depends(self) -> str:
+        """The key of the choices that a measurement depends on."""
         explained = self.session.state.explained()
-        choices = {k: v for k, v in explained.items() if k not in ("perturbations", "estimator", "masks", "removal")}
-        return {**choices, "written": written(self.session.state.image)}
+        return key({k: v for k, v in explained.items() if k not in ("perturbations", "estimator", "masks", "removal")})
 
     def _changed(self, _: Any) -> None:
         if not self._quiet:
-            self.session.choose(
-                perturbations=list(self._names.value), strength=self._strength.value, seed=self._seed.value
-            )
+            self.choose(perturbations=list(self._names.value), strength=self._strength.value, seed=self._seed.value)
 
     def _show(self) -> None:
         state = self.session.state
@@ -114,33 +121,20 @@ class PerturbationPanel(Panel):
         try:
             # Previews are made of a small copy, so that the slider stays quick; distances are of the picture itself.
             small = thumbnail(self.session.picture(), 2 * SIDE)
-            cards = [_card("original", small, "")]
+            cards = [_card("original", small, None)]
             for name in state.perturbations:
                 one = self._found.get(name)
                 preview = perturb(small, name, state.strength, state.seed).image if one is None else one.perturbed.image
-                cards.append(_card(name, preview, "" if one is None else _numbers(one)))
+                cards.append(_card(name, preview, one))
         except StcgError as error:
-            return f"<span role='alert' style='color:#a33a00'>{text(error)}</span>"
-        if len(cards) == 1:
-            cards.append("<span style='color:#555'>Choose at least one perturbation.</span>")
-        return f"<div style='display:flex;flex-wrap:wrap;gap:10px'>{''.join(cards)}</div>"
+            return warning(error)
+        return fill("cards", cards=cards, side=SIDE)
 
 
-def _card(name: str, image: Any, numbers: str) -> str:
+def _card(name: str, image: np.ndarray, found: Sensitivity | None) -> dict[str, Any]:
+    """What the template shows of one picture ``[height, width, 3]``."""
     description = PERTURBATIONS[name].description if name in PERTURBATIONS else ""
-    return (
-        f"<div style='width:{SIDE}px;font-size:12px;line-height:1.35' title='{text(description)}'>"
-        f"<b>{text(name)}</b><br><img src='{jpeg(image, SIDE)}' alt='{text(name)}' style='width:{SIDE}px'>"
-        f"{numbers}</div>"
-    )
-
-
-def _numbers(one: Sensitivity) -> str:
-    said = f"<b style='color:#a33a00'>→ {text(one.answer)}</b>" if one.flipped else "answer unchanged"
-    return (
-        f"<div>distance {one.perturbed.pixel_distance:.2f}<br>ΔW {one.delta_w:.4f} (JS {one.delta_w_js:.2f})<br>"
-        f"Δp {one.delta_p:+.2f}<br>{said}</div>"
-    )
+    return {"name": name, "description": description, "picture": jpeg(image, SIDE), "found": found}
 
 
 def _loop() -> asyncio.AbstractEventLoop | None:

@@ -1,4 +1,4 @@
-"""Keep what was found: files of the graph, the lines of code and the parameters that make it again, and the choices as JSON."""
+"""Save the graph as files, and show the code, the command and the choices (as JSON) that make it again."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from stcg_nb.viz.figures.graph import graph_figure
 from stcg_nb.viz.report import write_html
 from stcg_nb.widgets.canvas import CopyText
 from stcg_nb.widgets.code import code, command
-from stcg_nb.widgets.panel import WIDE, Panel, section, table, text
+from stcg_nb.widgets.markup import table, text
+from stcg_nb.widgets.panel import PANELS, WIDE, Panel, section, shown
 from stcg_nb.widgets.panels.explore import Explorer
 from stcg_nb.widgets.session import Session
 from stcg_nb.widgets.state import State
@@ -24,14 +25,15 @@ FORMATS = ("PNG", "SVG", "HTML", "GraphML", "JSON")
 FOLDER = "stcg-results"
 
 
+@PANELS.named("save_panel")
 class SavePanel(Panel):
-    """Export, code, and the state."""
+    """Save files, and show the code that makes them again."""
 
-    title = "6 · Save and reproduce"
+    title = "Save and reproduce"
 
-    def __init__(self, session: Session, explorer: Explorer) -> None:
+    def __init__(self, session: Session) -> None:
         super().__init__(session)
-        self._explorer = explorer
+        self._explorer = shown(session, Explorer)
         self._boxes = [
             w.Checkbox(True, description=name, indent=False, layout=w.Layout(width="95px")) for name in FORMATS
         ]
@@ -111,7 +113,7 @@ class SavePanel(Panel):
         self.busy.start(lambda told: self.session.worker.run("save", work, told, wait=wait), "Saving", done)
 
     def load(self, content: str) -> None:
-        """Take over saved choices."""
+        """Replace the choices by saved ones."""
         try:
             state = State.from_json(content)
         except StcgError as error:

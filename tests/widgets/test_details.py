@@ -1,0 +1,24 @@
+"""What is said of a chosen node or link."""
+
+from __future__ import annotations
+
+from sample import sample_dataset
+
+from stcg_nb.attention.knockout import can_cut
+from stcg_nb.graph.selection import View, link_name
+from stcg_nb.graph.stcg import STCG
+from stcg_nb.widgets.details import details, link_choices
+
+
+def test_details_of_three_that_work_together():
+    stcg = STCG(sample_dataset())
+    (three,) = (e for e in stcg.edges() if e.kind == "joint")
+    view = View("interaction")
+    others = [n for n in (three.source, three.target) if n != three.third]
+    for node in (*others, three.third):
+        assert " and " in details(stcg, view, node) and "+0.50 to +1.00" in details(stcg, view, node)
+    name = link_name(three)
+    assert "three together (nats)" in details(stcg, view, name)
+    (label,) = (label for label, value in link_choices(stcg, view) if value == name)
+    assert label.count(" + ") == 2 and label.endswith("+0.75")
+    assert not can_cut(name)
