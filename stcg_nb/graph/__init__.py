@@ -1,4 +1,4 @@
-"""The one noun, `STCG`: what it holds, how it is saved, which of its links are shown, how two differ, what it says in words."""
+"""The graph of one answer, `STCG`: its schema, building, files, choice of links to show, difference of two, summary in words."""
 
 from stcg_nb.graph.difference import Difference, difference
 from stcg_nb.graph.selection import View, choose, link_name

@@ -15,13 +15,13 @@ from stcg_nb.graph.stcg import STCG
 def build(
     arrays: Mapping[str, np.ndarray], regions: Sequence[str], perturbations: Sequence[str], attrs: Mapping[str, Any]
 ) -> STCG:
-    """An `STCG` of arrays.
+    """Make an `STCG` from arrays.
 
     Args:
-        arrays: One for each variable of `stcg_nb.graph.schema.SCHEMA`, with its dimensions.
-        regions: Names, ``[region]``.
-        perturbations: Names, ``[perturbation]``.
-        attrs: What was explained, and how.
+        arrays: One array per variable of `stcg_nb.graph.schema.SCHEMA`, with the dimensions and units given there.
+        regions: Names of the regions, ``[region]``.
+        perturbations: Names of the perturbations, ``[perturbation]``.
+        attrs: Question, model, options and other facts about the explanation.
 
     Raises:
         InputError: If a variable is missing or has other dimensions.

@@ -1,14 +1,14 @@
-"""The difference of two graphs: which links became stronger, weaker, or turned, from one explanation to another.
+"""The difference of two graphs: which links became stronger, became weaker or changed sign between two explanations.
 
-1. *Match* the nodes. Words and answer tokens: the longest common runs of equal texts (`difflib`); what lies between two matched
-   runs is matched in order where there are as many on both sides ("red" and "blue" in "a red car", "a blue car"). Regions: those that
-   share most of their area (intersection over union, the best assignment over all), at least `OVERLAP`; pictures of two sizes
-   are compared at the first one's.
+1. *Match* the nodes. Words and answer tokens are matched in their longest common runs of equal texts (`difflib`). Between two
+   matched runs, texts are matched in order if both sides have equally many: "red" with "blue" in "a red car", "a blue car".
+   Regions are matched by the assignment with the largest total intersection over union; a pair needs at least `OVERLAP`.
+   Images of different sizes are compared at the first one's size.
 2. *Subtract* the weights of links whose two ends are matched. A link that only one graph has counts as zero in the other.
-3. *Judge*: a change is sure where both links have intervals that do not overlap. Links that were measured exactly always differ
-   surely where they differ.
+3. *Judge* each change: it is sure if both links have intervals and these do not overlap. The interval of an exactly measured
+   link is its weight alone, so any change between two such links is sure.
 
-A change of weight says that the two answers rest on different things; what caused that, the two inputs must say.
+A change of weight shows that the two answers rest on different things. It does not show which difference of the inputs caused it.
 """
 
 from __future__ import annotations
@@ -26,11 +26,14 @@ from scipy.optimize import linear_sum_assignment
 from stcg_nb.graph.selection import node_labels
 from stcg_nb.graph.stcg import STCG, Edge
 
-OVERLAP = 0.3
+OVERLAP = 0.3  # smallest intersection over union of two matched regions
 
 
 class Change(NamedTuple):
-    """One link in both graphs: weights before and after; ends and step are named as in the first graph."""
+    """A link's weights in the first graph (``before``) and the second (``after``); node names and step are the first graph's.
+
+    ``sure`` is True if the two intervals do not overlap. Weights have the units of the link's kind (`stcg_nb.graph.stcg`).
+    """
 
     source: str
     target: str
@@ -50,10 +53,10 @@ class Difference:
     """What differs between two explanations.
 
     Attributes:
-        first, second: The two.
-        matched: For each matched node of the first, the node of the second.
-        changes: Every link of matched ends, the largest |change| first, kind by kind in one list.
-        only_first, only_second: Nodes without a match.
+        first, second: The two explanations.
+        matched: For each matched node of the first graph, its node in the second.
+        changes: All links with matched ends, of all kinds together, the largest |change| first.
+        only_first, only_second: Nodes of one graph without a match in the other.
     """
 
     first: STCG
@@ -64,11 +67,11 @@ class Difference:
     only_second: tuple[str, ...]
 
     def of_kind(self, kind: str) -> list[Change]:
-        """The changes of one kind of links, the largest first."""
+        """The changes of one kind of link, the largest first."""
         return [c for c in self.changes if c.kind == kind]
 
     def to_networkx(self) -> nx.MultiDiGraph:
-        """A graph over the first one's nodes, whose edges carry ``before``, ``after``, ``sure``, and the change as ``weight``."""
+        """A graph over the first graph's nodes; each edge has ``before``, ``after``, ``sure``, and the change as ``weight``."""
         graph = nx.MultiDiGraph()
         for node, label in node_labels(self.first).items():
             graph.add_node(node, kind=node.split(":")[0], label=label, match=self.matched.get(node, ""))
@@ -80,9 +83,9 @@ class Difference:
 
 
 def difference(first: STCG, second: STCG) -> Difference:
-    """Compare two explanations: of two images, questions or models, or of an image and a perturbed one.
+    """Compare two explanations, such as those of two images, questions or models, or of an image and a perturbed copy.
 
-    Links of three players are left out.
+    Joint links, which have three ends, are left out.
 
     >>> import stcg_nb
     >>> path, question = stcg_nb.demo()
@@ -98,12 +101,12 @@ def difference(first: STCG, second: STCG) -> Difference:
     back = {b: a for a, b in matched.items()}
     step_back = {int(b.split(":")[1]): int(a.split(":")[1]) for a, b in matched.items() if a.startswith("step:")}
 
-    def key(edge: Edge, here: bool) -> tuple[str, str, int | None, str] | None:
-        """A link's name in the first graph, if both its ends and its step have one there and in the second."""
-        if here:
-            known = edge.source in matched and edge.target in matched
-            there = edge.step is None or f"step:{edge.step}" in matched
-            return (edge.source, edge.target, edge.step, edge.kind) if known and there else None
+    def key(edge: Edge, in_first: bool) -> tuple[str, str, int | None, str] | None:
+        """Source, target, step and kind of a link in the first graph's names; None if an end or the step has no match."""
+        if in_first:
+            ends_match = edge.source in matched and edge.target in matched
+            step_matches = edge.step is None or f"step:{edge.step}" in matched
+            return (edge.source, edge.target, edge.step, edge.kind) if ends_match and step_matches else None
         source, target = back.get(edge.source), back.get(edge.target)
         step = None if edge.step is None else step_back.get(edge.step, -1)
         if source is None or target is None or step == -1:
@@ -128,23 +131,26 @@ def difference(first: STCG, second: STCG) -> Difference:
 
 
 def _order(node: str) -> tuple[bool, int]:
+    """Sort key: words before regions, each by index."""
     kind, i = node.split(":")
     return kind == "region", int(i)
 
 
 def _span(edge: Edge | None) -> tuple[float, float] | None:
-    """A link's interval; a link that is not there is zero; none where a weight has no interval."""
+    """A link's interval; (0, 0) for a link that a graph does not have; None for a weight without an interval."""
     if edge is None:
         return 0.0, 0.0
     return None if edge.low is None or edge.high is None else (edge.low, edge.high)
 
 
 def _apart(a: tuple[float, float] | None, b: tuple[float, float] | None) -> bool:
+    """Whether two intervals do not overlap; False if one is missing."""
     return a is not None and b is not None and (a[1] < b[0] or b[1] < a[0])
 
 
 def _match_texts(kind: str, first: Sequence[str], second: Sequence[str]) -> dict[str, str]:
-    """
+    """For each matched text of the first sequence, its node, and the node in the second.
+
     >>> _match_texts("step", ("a", "red", "car"), ("a", "blue", "car"))
     {'step:0': 'step:0', 'step:1': 'step:1', 'step:2': 'step:2'}
     >>> _match_texts("word", ("left", "of"), ("of", "it"))
@@ -159,15 +165,16 @@ def _match_texts(kind: str, first: Sequence[str], second: Sequence[str]) -> dict
 
 
 def _match_regions(first: STCG, second: STCG) -> dict[str, str]:
+    """For each matched region of the first graph, the region of the second."""
     a, b = (s.data["region_labels"].values for s in (first, second))
     if a.shape != b.shape:
         b = cv2.resize(b, a.shape[::-1], interpolation=cv2.INTER_NEAREST)
     n, m = len(first.regions), len(second.regions)
     shared = np.bincount((a.astype(np.int64) * m + b).ravel(), minlength=n * m).reshape(n, m)
     union = shared.sum(1)[:, None] + shared.sum(0)[None] - shared
-    share = shared / np.maximum(union, 1)
+    overlap = shared / np.maximum(union, 1)
     return {
         f"region:{i}": f"region:{j}"
-        for i, j in zip(*linear_sum_assignment(-share), strict=True)
-        if share[i, j] >= OVERLAP
+        for i, j in zip(*linear_sum_assignment(-overlap), strict=True)
+        if overlap[i, j] >= OVERLAP
     }

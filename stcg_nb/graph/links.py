@@ -1,7 +1,7 @@
-"""Links of words, regions and steps by what the answer loses, in the form in which attention gives them: at least 0.
+"""Links between words, regions and steps from causal effects, in the form in which attention gives them: at least 0.
 
-A step is linked with what supports it: an effect whose 95 % interval lies above zero. A word is linked with a region as strongly as
-the strongest interaction of the two at any step.
+A step is linked with the words and regions that support it: those whose effect has a 95 % interval above zero. The link of a word
+with a region is their strongest interaction at any step.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ LINKED_BY = ("causes", "alignment")
 
 
 class Links(NamedTuple):
-    """``[word, region]``, ``[step, region]`` and ``[step, word]``, all at least 0."""
+    """Links ``[word, region]``, ``[step, region]`` and ``[step, word]``, all at least 0, in nats if causal, else without unit."""
 
     word_region: np.ndarray
     step_region: np.ndarray
@@ -25,17 +25,17 @@ class Links(NamedTuple):
 
 
 def links_by_cause(data: Mapping[Any, Any]) -> Links:
-    """Links by cause.
+    """Compute links from causal effects, in nats.
 
     Args:
-        data: The causal variables of an `STCG`, by name; arrays as in `stcg_nb.graph.schema.SCHEMA`.
+        data: The causal variables of an `STCG` by name, as in `stcg_nb.graph.schema.SCHEMA`.
     """
     arrays = {name: np.asarray(data[name]) for name in _NEEDED}
     n_words, n_regions = arrays["word_low"].shape[1], arrays["region_low"].shape[1]
     strongest = np.zeros((n_words + n_regions,) * 2)
     pairs = arrays["link_third"] < 0
-    places = arrays["link_source"][pairs], arrays["link_target"][pairs]
-    np.maximum.at(strongest, places, np.abs(arrays["link_weight"][pairs]))
+    ends = arrays["link_source"][pairs], arrays["link_target"][pairs]
+    np.maximum.at(strongest, ends, np.abs(arrays["link_weight"][pairs]))
     return Links(
         strongest[:n_words, n_words:],
         _support(arrays["region_low"], arrays["region_high"]),
@@ -49,11 +49,12 @@ _NEEDED = (
 
 
 def _support(low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """The middle of each interval above zero, else 0, in nats; ``[step, player]``, as both arguments."""
     return np.where(low > 0, (low + high) / 2, 0)
 
 
 def check_linked_by(by: str, causal: bool) -> None:
-    """Raise `InputError` unless links can be shown by that."""
+    """Raise `InputError` unless `by` is valid and, for causes, the graph is causal."""
     if by not in LINKED_BY:
         raise InputError(f"{by!r} links nothing; valid are {', '.join(LINKED_BY)}.")
     if by == "causes" and not causal:

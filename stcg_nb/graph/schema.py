@@ -1,7 +1,7 @@
-"""What the dataset of an `STCG` holds: each variable with its dimensions, number format, units and meaning.
+"""The variables of an `STCG`'s dataset: for each its dimensions, number format, units and meaning.
 
-Building, checking, loading and freezing all go by `SCHEMA`; units and meaning come back as xarray attributes, so that they need no
-room in a file.
+Building, checking, loading and freezing all use `SCHEMA`. Units and meanings are set as xarray attributes when a dataset is made;
+files do not store them.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ import xarray as xr
 from stcg_nb.errors import InputError
 
 _TEXT = "U"
-FORMAT, VERSION = "stcg", 4
+FORMAT, VERSION = "stcg", 4  # written to each file
 
 
 class Variable(NamedTuple):
-    """A variable's dimensions, number format, units (empty where it has none) and meaning."""
+    """A variable's dimensions, number format, units (empty if it has none) and meaning."""
 
     dims: tuple[str, ...]
     dtype: str
@@ -27,7 +27,7 @@ class Variable(NamedTuple):
 
     @property
     def attrs(self) -> dict[str, str]:
-        """What xarray shows of it."""
+        """The variable's xarray attributes: ``units`` and ``long_name``."""
         return {**({"units": self.units} if self.units else {}), "long_name": self.meaning}
 
 
@@ -45,15 +45,18 @@ SCHEMA: dict[str, Variable] = {
         ("word", "region"),
         "float64",
         "1",
-        "alignment S of words with regions, at least 0, by the attribute `estimator`",
+        "alignment S of words with regions, at least 0, by the method named in the attribute `estimator`",
     ),
     "step_region": Variable(("step", "region"), "float64", "1", "alignment A of steps with regions, at least 0"),
     "step_word": Variable(("step", "word"), "float64", "1", "alignment B of steps with words, at least 0"),
     "word_effect": Variable(
-        ("step", "word"), "float64", "nats", "v with all present less v without that word; positive supports the token"
+        ("step", "word"),
+        "float64",
+        "nats",
+        "v with everything less v without that word; positive if it supports the token",
     ),
     "region_effect": Variable(
-        ("step", "region"), "float64", "nats", "the same without that region, absent as the attribute `removal` says"
+        ("step", "region"), "float64", "nats", "the same without that region, removed as the attribute `removal` says"
     ),
     "word_low": Variable(
         ("step", "word"),
@@ -68,45 +71,69 @@ SCHEMA: dict[str, Variable] = {
         ("step", "word"),
         _TEXT,
         "",
-        "what attention says of the effect (`stcg_nb.interventions.verdicts`); empty without a causal graph",
+        "verdict that compares attention with the effect (`stcg_nb.interventions.verdicts`); empty without a causal graph",
     ),
     "region_verdict": Variable(("step", "region"), _TEXT, "", "the same of regions"),
     "intercept": Variable(
         ("step",),
         "float64",
         "ranks",
-        "what the sparse graph predicts ranks of masks with (`stcg_nb.interventions.sparse`): constant",
+        "constant with which the sparse graph predicts the ranks of masks (`stcg_nb.interventions.sparse`)",
     ),
-    "word_coefficient": Variable(("step", "word"), "float64", "ranks", "its coefficient of each word"),
-    "region_coefficient": Variable(("step", "region"), "float64", "ranks", "its coefficient of each region"),
+    "word_coefficient": Variable(("step", "word"), "float64", "ranks", "coefficient of each word in the sparse graph"),
+    "region_coefficient": Variable(
+        ("step", "region"), "float64", "ranks", "coefficient of each region in the sparse graph"
+    ),
     "link_source": Variable(
-        ("link",), "int64", "", "first player (words, then regions) of a link between two or three that work together"
+        ("link",),
+        "int64",
+        "",
+        "first player (words, then regions) of an interaction of two players or a joint link of three",
     ),
     "link_target": Variable(("link",), "int64", "", "second player"),
-    "link_third": Variable(("link",), "int64", "", "third player; -1 for two"),
-    "link_step": Variable(("link",), "int64", "", "the step at which they do"),
-    "link_weight": Variable(("link",), "float64", "nats", "how far their losses do not add up"),
+    "link_third": Variable(("link",), "int64", "", "third player; -1 for an interaction of two"),
+    "link_step": Variable(("link",), "int64", "", "step of the link"),
+    "link_weight": Variable(
+        ("link",), "float64", "nats", "how far the players' separate effects do not add up to their joint effect"
+    ),
     "link_low": Variable(("link",), "float64", "nats", "lower end of its 95 % interval"),
     "link_high": Variable(("link",), "float64", "nats", "upper end of its 95 % interval"),
-    "link_coefficient": Variable(("link",), "float64", "ranks", "its coefficient in the sparse graph"),
-    "link_verdict": Variable(("link",), _TEXT, "", "what attention says of a link between word and region"),
+    "link_coefficient": Variable(("link",), "float64", "ranks", "coefficient of the link in the sparse graph"),
+    "link_verdict": Variable(
+        ("link",), _TEXT, "", "verdict that compares attention with a link between word and region"
+    ),
     "visual_reliance": Variable(("step",), "float64", "nats", "v less v with the image blanked"),
-    "entropy": Variable(("step",), "float64", "nats", "of the step's normalised links with regions"),
+    "entropy": Variable(("step",), "float64", "nats", "entropy of the step's normalised links with regions"),
     "js_previous": Variable(
-        ("step",), "float64", "1", "Jensen-Shannon distance of those links to the step before, 0 to 1; NaN first"
+        ("step",),
+        "float64",
+        "1",
+        "Jensen-Shannon distance of those links to the previous step's, 0 to 1; NaN at step 0",
     ),
-    "top_overlap": Variable(("step",), "float64", "1", "share of the five strongest regions kept; NaN first"),
-    "strength": Variable(("perturbation",), "float64", "1", "of the perturbation, 0 to 1"),
+    "top_overlap": Variable(
+        ("step",),
+        "float64",
+        "1",
+        "share of the five strongest regions kept from the previous step; NaN at step 0",
+    ),
+    "strength": Variable(("perturbation",), "float64", "1", "strength of the perturbation, 0 to 1"),
     "pixel_distance": Variable(("perturbation",), "float64", "1", "root mean square change of the pixels, 0 to 1"),
-    "delta_w": Variable(("perturbation",), "float64", "1", "mean change of attention's word-region links"),
-    "delta_w_js": Variable(("perturbation",), "float64", "1", "the same as Jensen-Shannon distance, 0 to 1"),
-    "delta_p": Variable(("perturbation",), "float64", "1", "change of the answer's probability, -1 to 1"),
-    "flipped": Variable(("perturbation",), "bool", "", "whether greedy decoding says anything else"),
-    "perturbed_p": Variable(("perturbation", "step"), "float64", "1", "probability of each token"),
-    "perturbed_step_region": Variable(
-        ("perturbation", "step", "region"), "float64", "1", "attention's alignment A on the perturbed picture"
+    "delta_w": Variable(("perturbation",), "float64", "1", "mean absolute change of attention's word-region links"),
+    "delta_w_js": Variable(
+        ("perturbation",), "float64", "1", "change of these links as a Jensen-Shannon distance, 0 to 1"
     ),
-    "perturbed_answer": Variable(("perturbation",), _TEXT, "", "what the model says then"),
+    "delta_p": Variable(("perturbation",), "float64", "1", "change of the answer's probability, -1 to 1"),
+    "flipped": Variable(("perturbation",), "bool", "", "whether greedy decoding gives another answer"),
+    "perturbed_p": Variable(
+        ("perturbation", "step"),
+        "float64",
+        "1",
+        "p of the original answer's tokens on the perturbed picture",
+    ),
+    "perturbed_step_region": Variable(
+        ("perturbation", "step", "region"), "float64", "1", "alignment A by attention, on the perturbed picture"
+    ),
+    "perturbed_answer": Variable(("perturbation",), _TEXT, "", "the model's answer on the perturbed picture"),
     "thumbnail": Variable(("perturbation", "ty", "tx", "channel"), "uint8", "", "the perturbed picture, small"),
 }
 COORDS = {"word": _TEXT, "region": _TEXT, "perturbation": _TEXT, "box": _TEXT, "step": "int64"}
@@ -129,7 +156,7 @@ _ATTRS = {
 
 
 def checked(dataset: xr.Dataset) -> xr.Dataset:
-    """The dataset if it is whole."""
+    """Return the dataset if it fits the schema, else raise `InputError`."""
     for name, (dims, dtype, *_) in SCHEMA.items():
         if name not in dataset:
             raise InputError(f"An STCG needs {name!r} over {', '.join(dims)}; the dataset has none.")
@@ -172,10 +199,11 @@ def checked(dataset: xr.Dataset) -> xr.Dataset:
 
 
 def _check_array(name: str, array: xr.DataArray, dims: tuple[str, ...], dtype: str) -> None:
+    """Raise `InputError` if an array has other dimensions, another number format, or values that are not finite."""
     if array.dims != dims:
         raise InputError(f"{name!r} has dimensions {array.dims}; they must be {dims}.")
-    right = array.dtype.kind in "UT" if dtype == _TEXT else array.dtype == np.dtype(dtype)
-    if not right and not (dtype == _TEXT and array.dtype == object):
+    valid = array.dtype.kind in "UT" if dtype == _TEXT else array.dtype == np.dtype(dtype)
+    if not valid and not (dtype == _TEXT and array.dtype == object):
         raise InputError(f"{name!r} holds {array.dtype}; it must hold {'text' if dtype == _TEXT else dtype}.")
     values = array.values[1:] if name in _NAN_FIRST else array.values
     if array.dtype.kind == "f" and not np.isfinite(values).all():
@@ -183,16 +211,16 @@ def _check_array(name: str, array: xr.DataArray, dims: tuple[str, ...], dtype: s
 
 
 def frozen(dataset: xr.Dataset) -> xr.Dataset:
-    """A deep copy over read-only arrays; text is held as fixed-width unicode."""
+    """A deep copy with read-only arrays; text becomes fixed-width Unicode."""
 
-    def held(array: xr.DataArray) -> np.ndarray:
+    def read_only(array: xr.DataArray) -> np.ndarray:
         values: np.ndarray = array.values.astype(str) if array.dtype.kind in "UTO" else array.values.copy()
         values.setflags(write=False)
         return values
 
     attrs: dict[str, Any] = dict(dataset.attrs)
     return xr.Dataset(
-        {name: (variable.dims, held(dataset[name]), variable.attrs) for name, variable in SCHEMA.items()},
-        coords={name: held(dataset.coords[name]) for name in COORDS},
+        {name: (variable.dims, read_only(dataset[name]), variable.attrs) for name, variable in SCHEMA.items()},
+        coords={name: read_only(dataset.coords[name]) for name in COORDS},
         attrs=attrs,
     )

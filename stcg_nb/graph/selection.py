@@ -1,4 +1,4 @@
-"""Which links of a graph are shown: shared by the figure for papers and the drawing that can be clicked (`stcg_nb.viz`)."""
+"""Choose the links of a graph to show, for the static figure and the interactive drawing of `stcg_nb.viz` alike."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from stcg_nb.errors import InputError
 from stcg_nb.graph.stcg import STCG, Edge
 
 LINKS = ("counterfactual", "alignment", "interaction")
-TOGETHER = ("interaction", "joint")  # kinds of edges between what works together: two, or three
-SPURIOUS = 8  # at most so many are drawn
+TOGETHER = ("interaction", "joint")  # kinds of edges between two or three players
+SPURIOUS = 8  # largest number of spurious links to draw
 
 
 @dataclass(frozen=True)
@@ -20,16 +20,17 @@ class View:
     """What to show of a graph.
 
     Attributes:
-        links: ``"counterfactual"``: what the answer loses, in nats, without a word or region; ``"alignment"``; or
-            ``"interaction"``: two or three that are worth more or less together than one by one; found where
-            a causal graph was fitted.
-        top: How many links to draw, the strongest first.
-        step: The answer's step to show, from 0; all of them if left out.
-        beyond: Links count whose whole interval lies further from zero than this, nats; the weight itself where there is no interval.
-        node: A word, region or step, such as ``"word:3"``: its links stand out from all others.
+        links: ``"counterfactual"``: what the answer loses without a word or region, in nats; ``"alignment"``: what the
+            estimator links; or ``"interaction"``: how far the effects of two or three players do not add up, in nats, which only
+            a causal graph has.
+        top: Largest number of links to draw, the strongest first.
+        step: The answer step to show, from 0; None: all steps.
+        beyond: Show only links whose whole interval lies further from zero than this, in nats. A link without an interval is
+            judged by its weight.
+        node: A word, region or step, such as ``"word:3"``, whose links stand out from all others.
 
     Raises:
-        InputError: For other links, fewer than one, or a negative `beyond`.
+        InputError: For an unknown kind of links, a `top` below 1, or a negative `beyond`.
     """
 
     links: str = "counterfactual"
@@ -47,10 +48,10 @@ class View:
             raise InputError(f"beyond is {self.beyond}; give 0 or more.")
 
     def check(self, stcg: STCG) -> View:
-        """The view itself, if that graph can be seen so.
+        """Return the view if the graph has what it shows.
 
         Raises:
-            InputError: For interactions of an estimator that finds none, or a step or node that the graph does not have.
+            InputError: For interactions, a step or a node that the graph does not have.
         """
         if self.links == "interaction" and not stcg.data.sizes["link"]:
             raise InputError(
@@ -68,12 +69,12 @@ class Shown:
     """The links of a view.
 
     Attributes:
-        drawn: The strongest, of the view's node alone if it has one.
-        dimmed: With a node: the strongest of the others, for context.
-        spurious: Some that attention shows and that have no effect.
-        strongest: The largest |weight| of all drawn and dimmed; 1 if there are none.
-        total: How many there are to draw from.
-        unsure: How many more there would be if their intervals were narrower, besides the spurious ones shown.
+        drawn: The strongest links; those of the view's node only, if it has one.
+        dimmed: The strongest links of other nodes, for context, if the view has a node.
+        spurious: Links that attention shows but that have no effect, at most `SPURIOUS`.
+        strongest: The largest |weight| of drawn and dimmed links; 1 if there are none.
+        total: Number of links from which `drawn` was chosen.
+        unsure: Number of links left out because their interval is not beyond the limit, without the spurious ones.
     """
 
     drawn: list[Edge] = field(default_factory=list)
@@ -89,7 +90,7 @@ def choose(stcg: STCG, view: View) -> Shown:
     view.check(stcg)
     of_kind = [e for e in stcg.edges() if shows(view, e) and e.weight != 0]
     of_kind.sort(key=lambda e: -abs(e.weight))
-    if view.links == "interaction":  # of the same players the step where they are strongest
+    if view.links == "interaction":  # of links between the same players, keep the strongest step
         of_kind = list({players(e): e for e in reversed(of_kind)}.values())
         of_kind.sort(key=lambda e: -abs(e.weight))
     sure = [e for e in of_kind if surely_beyond(e, view.beyond)]
@@ -103,13 +104,13 @@ def choose(stcg: STCG, view: View) -> Shown:
 
 
 def shows(view: View, edge: Edge) -> bool:
-    """Whether a link is of the kind and the step that a view shows; what works together is links of two and of three."""
+    """Whether a link is of the kind and step that a view shows; a view of interactions shows joint links too."""
     kind = "interaction" if edge.kind in TOGETHER else edge.kind
     return kind == view.links and (view.step is None or edge.step in (None, view.step))
 
 
 def players(edge: Edge) -> tuple[str, ...]:
-    """The nodes that a link ties together: its two ends, or three.
+    """The nodes that a link connects: its two ends, or three.
 
     >>> players(Edge("word:0", "region:1", 0, "joint", 1.0, third="region:2"))
     ('word:0', 'region:1', 'region:2')
@@ -129,12 +130,12 @@ def surely_beyond(edge: Edge, nats: float = 0.0) -> bool:
 
 
 def touches(edge: Edge, node: str | None) -> bool:
-    """Whether a link has this end, or belongs to this step; any link if no node is given."""
+    """Whether a link ends at the node or belongs to the step; True for any link if no node is given."""
     return node is None or node in players(edge) or (edge.step is not None and node == f"step:{edge.step}")
 
 
 def node_labels(stcg: STCG) -> dict[str, str]:
-    """Every node and its text: words, regions, then the answer's tokens."""
+    """Each node and its text: words, regions, then the answer's tokens."""
     kinds: tuple[tuple[str, Sequence[str]], ...] = (
         ("word", stcg.words),
         ("region", stcg.regions),
@@ -144,7 +145,11 @@ def node_labels(stcg: STCG) -> dict[str, str]:
 
 
 def totals(stcg: STCG, view: View) -> tuple[np.ndarray, np.ndarray]:
-    """What words and regions weigh in a view, ``[word]`` and ``[region]``: at its step, else summed over steps."""
+    """The total weight of each word and each region in a view: at the view's step, or summed over steps.
+
+    Returns:
+        ``[word]`` and ``[region]``, in nats, or without unit for alignment.
+    """
     causal = view.links != "alignment"
     steps = slice(None) if view.step is None else slice(view.step, view.step + 1)
     words = stcg.data["word_effect" if causal else "step_word"].values[steps].sum(0)
@@ -152,7 +157,7 @@ def totals(stcg: STCG, view: View) -> tuple[np.ndarray, np.ndarray]:
 
 
 def link_name(edge: Edge) -> str:
-    """What a link is called; what works together belongs to a step too.
+    """A link's name: its nodes, and its step if it is an interaction or a joint link.
 
     >>> link_name(Edge("word:0", "step:1", 1, "counterfactual", 1.0))
     'word:0>step:1'
@@ -163,7 +168,7 @@ def link_name(edge: Edge) -> str:
 
 
 def ends(name: str) -> list[str]:
-    """The nodes that a name speaks of: a link's two or three, or the node itself.
+    """The nodes in a name: a link's two or three, or the node itself.
 
     >>> ends("region:0>region:2@1"), ends("word:3")
     (['region:0', 'region:2'], ['word:3'])
@@ -172,5 +177,5 @@ def ends(name: str) -> list[str]:
 
 
 def node_of(picked: str | None) -> str | None:
-    """The node, where a node and no link was picked."""
+    """The picked name if it names a node; None for a link or nothing."""
     return None if picked is None or ">" in picked else picked

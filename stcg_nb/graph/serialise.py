@@ -1,4 +1,4 @@
-"""An STCG as strict JSON and as GraphML."""
+"""Write an STCG as strict JSON and as GraphML."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from stcg_nb.inputs.regions import run_lengths
 
 
 def json_text(stcg: STCG) -> str:
-    """``stcg.json``: everything but the pictures.
+    """The text of ``stcg.json``: everything but the images.
 
-    ``regions[].box`` is x0, y0, x1, y1 in pixels of the image, the latter two exclusive; ``regions[].mask`` holds run
-    lengths, row by row, beginning with how many pixels are outside; ``region_spec`` is how the regions were asked for.
-    Nothing is NaN: what does not exist is null. Effects and v are in nats. ``nodes`` are the main effects: what a step loses
-    without a word or region. ``coefficient`` and ``intercepts`` are what the sparse causal graph predicts the ranks of masks with,
-    from 0 to 1 (`stcg_nb.interventions.sparse`); they are 0 for other estimators. A ``joint`` edge has a ``third`` end.
+    ``regions[].box`` is x0, y0, x1, y1 in pixels of the image, x1 and y1 exclusive. ``regions[].mask`` holds run lengths, row by
+    row, starting with the number of pixels outside the region. ``region_spec`` is the option that made the regions. Values that
+    do not exist are null; there is no NaN. Effects and v are in nats. ``nodes`` are the main effects: what a step loses without a
+    word or region. ``coefficient`` and ``intercepts`` are those of the sparse causal graph, which predicts the ranks of masks,
+    from 0 to 1 (`stcg_nb.interventions.sparse`); without a causal graph they are 0. A ``joint`` edge has a ``third`` end.
     """
     content: dict[str, Any] = {
         "format": FORMAT,
@@ -120,10 +120,12 @@ def graphml_text(stcg: STCG) -> str:
 
 
 def _plain(value: Any) -> Any:
+    """The value, or None for NaN and infinity, which strict JSON cannot hold."""
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _xml(value: Any) -> Any:
+    """The value; in text, characters that XML cannot hold become U+FFFD."""
     if not isinstance(value, str):
         return value
     return re.sub("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", "\ufffd", value)

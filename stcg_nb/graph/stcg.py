@@ -1,18 +1,18 @@
-"""The one noun of the package: a Structured Temporal Counterfactual Graph of one answer.
+"""The Structured Temporal Counterfactual Graph of one answer, `STCG`.
 
-An `STCG` is immutable. Its arrays carry names, units and meanings (xarray), so that no code counts axes; `stcg_nb.graph.schema` lists
-them. As a graph it has nodes for words, regions and answer steps, and five kinds of edges:
+An `STCG` is immutable. Its arrays have named dimensions, units and meanings (xarray), so that no code counts axes;
+`stcg_nb.graph.schema` lists them. As a graph it has nodes for words, regions and answer steps, and five kinds of edges:
 
 *alignment*
-    What the model's attention links, by the attribute ``estimator``.
+    What the model's attention links, by the method named in the attribute ``estimator``; at least 0, without unit.
 *temporal*
-    From a step to the next: 1 less the Jensen-Shannon distance of their links with regions.
+    From each step to the next: 1 less the Jensen-Shannon distance between the two steps' links with regions.
 *counterfactual*
-    What the answer loses without a word or region, in nats.
+    What a step loses without a word or region, in nats.
 *interaction*
-    How far two such losses do not add up, in nats; only where a causal graph was fitted (``masks`` above 0).
+    How far two such losses do not add up, in nats; only in a causal graph (``masks`` above 0).
 *joint*
-    What is left of that for three.
+    The part of three players' joint loss that neither their own losses nor the interactions of two explain, in nats.
 """
 
 from __future__ import annotations
@@ -36,8 +36,17 @@ from stcg_nb.graph.schema import COORDS, FORMAT, SCHEMA, VERSION, checked, froze
 
 
 class Edge(NamedTuple):
-    """An edge: ``step`` is None where it belongs to none, ``low`` and ``high`` where it has no interval, ``verdict`` where it has
-    none, ``third`` where it has two ends; weights are in nats for counterfactual, interaction and joint edges."""
+    """An edge of the graph.
+
+    Attributes:
+        source, target: The nodes at its ends, such as ``"word:0"``.
+        step: The answer step to which it belongs; None for links between words and regions.
+        kind: One of the five kinds of `stcg_nb.graph.stcg`.
+        weight: In nats for counterfactual, interaction and joint edges, else without unit.
+        low, high: Its 95 % interval, in the weight's unit; None without one.
+        verdict: What a comparison with attention says (`stcg_nb.interventions.verdicts`); None without one.
+        third: The third node of a joint edge; None for all others.
+    """
 
     source: str
     target: str
@@ -54,10 +63,10 @@ class STCG:
     """A Structured Temporal Counterfactual Graph.
 
     Args:
-        dataset: With the variables of `stcg_nb.graph.schema`; `stcg_nb.explain` makes it. It is copied.
+        dataset: Has the variables of `stcg_nb.graph.schema`. `stcg_nb.explain` makes it; the STCG copies it.
 
     Raises:
-        InputError: If something is missing or has other dimensions.
+        InputError: If the dataset does not fit the schema.
     """
 
     def __init__(self, dataset: xr.Dataset) -> None:
@@ -65,7 +74,7 @@ class STCG:
 
     @property
     def data(self) -> xr.Dataset:
-        """All arrays, read-only; what is assigned to the returned dataset does not reach the STCG."""
+        """All arrays, read-only. Assigning to the returned dataset does not change the STCG."""
         return self._data.copy(deep=False)
 
     @property
@@ -86,17 +95,17 @@ class STCG:
 
     @property
     def causal(self) -> bool:
-        """True if a causal graph was fitted to masks: then links of several players, intervals and verdicts exist."""
+        """True if a causal graph was fitted to masks; only then interactions, joint links, intervals and verdicts exist."""
         return int(self._data.attrs["masks"]) > 0
 
     @property
     def synthetic(self) -> bool:
-        """True if a mock made the numbers up."""
+        """True if a mock made up the numbers."""
         return bool(self._data.attrs["synthetic"])
 
     @property
     def image(self) -> np.ndarray:
-        """uint8 ``[height, width, 3]``, read-only."""
+        """The explained image, uint8 RGB ``[height, width, 3]``, read-only."""
         return self._data["image"].values
 
     @property
@@ -113,14 +122,14 @@ class STCG:
         return tuple(self._data["region"].values.tolist())
 
     def links(self, by: str | None = None) -> Links:
-        """Which words, regions and steps are linked, all at least 0.
+        """The links ``[word, region]``, ``[step, region]`` and ``[step, word]``, all at least 0.
 
         Args:
-            by: ``"causes"``: by what the answer loses (`stcg_nb.graph.links`), in nats; ``"alignment"``: by the estimator's
-                attention. Left out: causes where there are any.
+            by: ``"causes"``: by causal effects, in nats (`stcg_nb.graph.links`); ``"alignment"``: by the estimator, without
+                unit. Default: causes for a causal graph, else alignment.
 
         Raises:
-            InputError: For anything else, or causes of a graph that has none.
+            InputError: For another `by`, or ``"causes"`` of a graph that is not causal.
         """
         by = by or ("causes" if self.causal else "alignment")
         check_linked_by(by, self.causal)
@@ -140,14 +149,14 @@ class STCG:
         )
 
     def to_networkx(self) -> nx.MultiDiGraph:
-        """The typed temporal graph.
+        """The typed temporal graph, with the kinds and units of edges of `stcg_nb.graph.stcg`.
 
-        Nodes ``word:0``, ``region:0``, ``step:0`` carry ``kind``, ``label`` and numbers. Edges are keyed by ``kind``, and carry
-        ``weight`` and ``step`` (-1 where they belong to none): *alignment* from word to region, region to step and word to
-        step; *temporal* from a step to the next, 1 less the Jensen-Shannon distance of their links; *counterfactual* from
-        word and region to step, in nats, signed; *interaction* between words and regions, keyed ``interaction:STEP``, in nats;
-        *joint* the same of three, of which the edge joins two and names the ``third``, keyed ``joint:STEP:THIRD``.
-        Where an edge has an interval and a verdict, it carries ``low``, ``high`` and ``verdict``.
+        Nodes ``word:0``, ``region:0``, ``step:0`` have ``kind``, ``label`` and numbers. Edges have ``kind``, ``weight`` and
+        ``step`` (-1 if they belong to no step); those with an interval and a verdict also ``low``, ``high`` and ``verdict``.
+        *alignment* edges go from word to region, region to step and word to step; *temporal* edges from a step to the next;
+        *counterfactual* edges from word and region to step; *interaction* edges between words and regions; *joint* edges
+        connect two of three players and name the ``third``. An edge's key is its kind, but ``interaction:STEP`` and
+        ``joint:STEP:THIRD`` for the last two.
         """
         data = self._data
         graph = nx.MultiDiGraph(**{str(k): v for k, v in data.attrs.items()})
@@ -168,7 +177,7 @@ class STCG:
         return graph
 
     def edges(self) -> list[Edge]:
-        """Every edge."""
+        """All edges."""
         return list(self._edges)
 
     @cached_property
@@ -177,16 +186,16 @@ class STCG:
         out: list[Edge] = []
 
         def add(kind: str, variable: str, source: str, target: str) -> None:
-            sure = (
+            judged = (
                 [data[f"{source}_{k}"].values for k in ("low", "high", "verdict")] if kind == "counterfactual" else []
             )
             for (a, b), weight in np.ndenumerate(data[variable].transpose(source, target).values):
                 step = b if target == "step" else None
-                known: tuple[Any, ...] = ()
-                if sure:
-                    low, high, said = (values[b, a] for values in sure)
-                    known = (float(low), float(high), str(said) or None)
-                out.append(Edge(f"{source}:{a}", f"{target}:{b}", step, kind, float(weight), *known))
+                interval: tuple[Any, ...] = ()
+                if judged:
+                    low, high, verdict = (values[b, a] for values in judged)
+                    interval = (float(low), float(high), str(verdict) or None)
+                out.append(Edge(f"{source}:{a}", f"{target}:{b}", step, kind, float(weight), *interval))
 
         add("alignment", "word_region", "word", "region")
         add("alignment", "step_region", "region", "step")
@@ -196,22 +205,23 @@ class STCG:
         for t in range(1, len(self.steps)):
             out.append(Edge(f"step:{t - 1}", f"step:{t}", t, "temporal", 1 - float(data["js_previous"].values[t])))
         names = ("source", "target", "third", "step", "weight", "low", "high", "verdict")
-        for source, target, third, step, weight, low, high, said in zip(
+        for source, target, third, step, weight, low, high, verdict in zip(
             *(data[f"link_{k}"].values.tolist() for k in names), strict=True
         ):
             ends = self._player(source), self._player(target)
             if third < 0:
-                out.append(Edge(*ends, step, "interaction", weight, low, high, said or None))
+                out.append(Edge(*ends, step, "interaction", weight, low, high, verdict or None))
             else:
-                out.append(Edge(*ends, step, "joint", weight, low, high, said or None, self._player(third)))
+                out.append(Edge(*ends, step, "joint", weight, low, high, verdict or None, self._player(third)))
         return tuple(out)
 
     def _player(self, i: int) -> str:
+        """The node of player `i`: words are counted first, then regions."""
         words = len(self.words)
         return f"word:{i}" if i < words else f"region:{i - words}"
 
     def save(self, path: str | PathLike[str]) -> Path:
-        """Write everything to one file, without loss; `STCG.load` reads it.
+        """Write the STCG to one file, without loss; `STCG.load` reads it.
 
         Raises:
             InputError: If the folder does not exist or cannot be written.
@@ -219,7 +229,7 @@ class STCG:
         return write(path, self.to_bytes())
 
     def to_bytes(self) -> bytes:
-        """What `save` writes; the same STCG gives the same bytes."""
+        """The bytes that `save` writes; equal STCGs give equal bytes."""
         arrays = {name: self._data[name].values for name in (*SCHEMA, *COORDS)}
         meta = {"format": FORMAT, "version": VERSION, "attrs": self._data.attrs}
         buffer = io.BytesIO()
@@ -228,7 +238,7 @@ class STCG:
 
     @classmethod
     def load(cls, path: str | PathLike[str]) -> STCG:
-        """Read what `save` wrote.
+        """Read a file that `save` wrote.
 
         Raises:
             InputError: If the file is missing, damaged, or no STCG.

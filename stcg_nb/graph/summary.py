@@ -1,4 +1,4 @@
-"""What the numbers of a graph say, in a sentence or two."""
+"""A summary of a graph in words."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from stcg_nb.graph.stcg import STCG
 
 
 def summary(stcg: STCG) -> str:
-    """A sentence or two, computed from the numbers.
+    """Sum up a graph in one or two sentences.
 
     They name the word and the region whose removal costs a token most, in nats, and the perturbation with the largest |Δp|.
     """

@@ -1,9 +1,8 @@
 """Temporal evolution: how an explanation changes from one answer step to the next.
 
-`entropy` says how spread a step's links are, `js_previous` how far they moved from the step before (Jensen-Shannon distance),
-`top_overlap` which share of the strongest regions stayed. A map that wanders at random moves too, so `order_test` compares the
-mean movement between neighbours with that of the same steps in any other order: if the order means nothing, neighbours
-are no closer than others.
+`entropy` measures how spread a step's links are, `js_previous` the Jensen-Shannon distance to the previous step's links, and
+`top_overlap` the share of the strongest regions that stay the strongest. Links that change at random also move from step to step.
+So `order_test` is a permutation test: it compares the mean distance of neighbouring steps with that in other orders of the steps.
 """
 
 from __future__ import annotations
@@ -18,12 +17,12 @@ from stcg_nb.errors import InputError
 from stcg_nb.stats.divergence import js_distance, normalised
 from stcg_nb.stats.overlap import strongest
 
-TOP = 5
-MAX_ORDERS = 2000
+TOP = 5  # the strongest regions or edges that are compared
+MAX_ORDERS = 2000  # of a permutation test
 
 
 def entropy(step_region: np.ndarray) -> np.ndarray:
-    """Entropy of each step's normalised links, in nats, ``[step, region]`` to ``[step]``; from 0 to log(regions).
+    """Entropy of each step's normalised links ``[step, region]``, in nats, from 0 to log(regions), ``[step]``.
 
     >>> entropy(np.array([[1.0, 1.0], [3.0, 0.0]])).round(4).tolist()
     [0.6931, 0.0]
@@ -33,12 +32,14 @@ def entropy(step_region: np.ndarray) -> np.ndarray:
 
 
 def js_previous(step_region: np.ndarray) -> np.ndarray:
-    """Jensen-Shannon distance to the step before, in [0, 1], ``[step]``; NaN at the first."""
+    """Jensen-Shannon distance of each step's links ``[step, region]`` to the previous step's, in [0, 1], ``[step]``; NaN first."""
     return np.concatenate([[np.nan], js_distance(step_region[1:], step_region[:-1])])
 
 
 def top_overlap(step_region: np.ndarray, k: int = TOP) -> np.ndarray:
-    """Share of the k strongest regions that were so at the step before, ``[step]``; NaN at the first.
+    """Share of the k strongest regions that were also among them at the previous step, ``[step]``; NaN at the first step.
+
+    `step_region` is ``[step, region]``.
 
     >>> top_overlap(np.array([[3.0, 2, 1], [1, 3, 2]]), k=2).tolist()
     [nan, 0.5]
@@ -49,7 +50,7 @@ def top_overlap(step_region: np.ndarray, k: int = TOP) -> np.ndarray:
 
 
 def step_orders(steps: int, seed: int) -> np.ndarray:
-    """Orders of the steps, int ``[order, step]``, the actual one first: all if at most 2,000, else random ones besides it.
+    """Orders of the steps, int ``[order, step]``, the actual one first: all if at most 2,000, else 1,999 random ones follow.
 
     >>> step_orders(2, seed=0).tolist()
     [[0, 1], [1, 0]]
@@ -61,11 +62,16 @@ def step_orders(steps: int, seed: int) -> np.ndarray:
 
 
 def order_test(step_region: np.ndarray, seed: int = 0) -> tuple[float, float, int]:
-    """Is a step's map closer to its neighbours' than to other steps'?
+    """Test whether the links of neighbouring steps are closer to each other than those of other steps.
+
+    Args:
+        step_region: Links, ``[step, region]``.
+        seed: Seed of the random orders.
 
     Returns:
-        The mean distance between neighbours, the share of orders of the same steps that have one as small (the p-value; the
-        actual order counts), and the number of orders: all of them if at most 2,000, else 1,999 random ones and the actual.
+        The mean Jensen-Shannon distance of neighbouring steps; the share of the orders of `step_orders` whose mean distance is
+        as small, the actual order included (the p-value); and the number of orders. With fewer than three steps p = 1 from
+        one order.
 
     >>> order_test(np.array([[1.0, 0], [1, 0], [0, 1], [0, 1]]))[1:]
     (0.3333333333333333, 24)
@@ -75,19 +81,19 @@ def order_test(step_region: np.ndarray, seed: int = 0) -> tuple[float, float, in
         return float(np.nanmean(js_previous(step_region))) if steps == 2 else float("nan"), 1.0, 1
     distance = js_distance(step_region[:, None], step_region[None])
     orders = step_orders(steps, seed)
-    moved = distance[orders[:, :-1], orders[:, 1:]].mean(-1)
-    return float(moved[0]), float((moved <= moved[0] + 1e-12).mean()), len(orders)
+    mean_distance = distance[orders[:, :-1], orders[:, 1:]].mean(-1)
+    return float(mean_distance[0]), float((mean_distance <= mean_distance[0] + 1e-12).mean()), len(orders)
 
 
 def edge_persistence(step_edge: np.ndarray, k: int = TOP) -> np.ndarray:
-    """Share of a step's k strongest edges that are among the k strongest of the next, in [0, 1], ``[step - 1]``.
+    """Share of a step's k strongest edges that are also among the next step's, in [0, 1], ``[step - 1]``.
 
-    Strongest by |weight|, as `stcg_nb.stats.overlap.strongest` has it: ties with the k-th belong, weights of 0 never do. A step
-    without edges has none that could last: 0.
+    Edges are ranked by |weight| (`stcg_nb.stats.overlap.strongest`): ties with the k-th edge are included, weights of 0 never. A
+    step whose weights are all 0 has persistence 0.
 
     Args:
-        step_edge: Weights of the same edges at each step, ``[step, edge]``.
-        k: How many, at least 1; all edges where there are fewer.
+        step_edge: Weights of the same edges at each step, ``[step, edge]``, in any unit.
+        k: Number of strongest edges, at least 1; all edges if there are fewer.
 
     Raises:
         InputError: For another shape, weights that are not finite, or k below 1.
@@ -95,40 +101,40 @@ def edge_persistence(step_edge: np.ndarray, k: int = TOP) -> np.ndarray:
     >>> edge_persistence(np.array([[3.0, 2, 1], [-1, 3, 2]]), k=2).tolist()
     [0.5]
     """
-    return np.diagonal(_kept(step_edge, k), offset=1).copy()
+    return np.diagonal(_shared(step_edge, k), offset=1).copy()
 
 
 def persistence_test(step_edge: np.ndarray, k: int = TOP, seed: int = 0) -> tuple[float, float, int]:
-    """Do a step's strongest edges last into the next more than they would into any other?
+    """Test whether a step shares more of its strongest edges with the next step than with other steps.
 
-    Arguments and errors as `edge_persistence`.
+    Arguments and errors are those of `edge_persistence`; `seed` is that of the random orders.
 
     Returns:
-        The mean of `edge_persistence` (NaN for a single step), the share of orders of the steps that have one as large
-        (the p-value; the actual order counts), and the number of orders as in `stcg_nb.graph.temporal.order_test`. With fewer
-        than three steps there is nothing to order: p = 1 from one order.
+        The mean of `edge_persistence` (NaN for a single step); the share of the orders of `step_orders` whose mean is as large,
+        the actual order included (the p-value); and the number of orders. With fewer than three steps p = 1 from one order.
 
     >>> persistence_test(np.array([[2.0, 0, 0], [2, 1, 0], [0, 2, 0], [0, 0, 2]]), k=1)
     (0.3333333333333333, 0.5, 24)
     """
-    kept = _kept(step_edge, k)
-    if len(kept) < 3:
-        return (float(kept[0, 1]) if len(kept) == 2 else float("nan")), 1.0, 1
-    orders = step_orders(len(kept), seed)
-    lasted = kept[orders[:, :-1], orders[:, 1:]].mean(-1)
-    return float(lasted[0]), float((lasted >= lasted[0] - 1e-12).mean()), len(orders)
+    shared = _shared(step_edge, k)
+    if len(shared) < 3:
+        return (float(shared[0, 1]) if len(shared) == 2 else float("nan")), 1.0, 1
+    orders = step_orders(len(shared), seed)
+    persistence = shared[orders[:, :-1], orders[:, 1:]].mean(-1)
+    return float(persistence[0]), float((persistence >= persistence[0] - 1e-12).mean()), len(orders)
 
 
 def trend_test(per_step: np.ndarray, seed: int = 0) -> tuple[float, float, int]:
-    """Does a number per step rise or fall over the answer?
+    """Test whether a number rises or falls over the steps of the answer.
 
     Args:
-        per_step: ``[step]``, in any unit.
+        per_step: One number per step, ``[step]``, in any unit.
+        seed: Seed of the random orders.
 
     Returns:
-        Spearman's correlation with the step's number, in [-1, 1] (0 where all steps are equal, NaN for a single one), the
-        share of orders of the steps with one as far from 0 (the two-sided p-value; the actual order counts), and the
-        number of orders. With fewer than three steps p = 1 from one order.
+        Spearman's correlation with the step's index, in [-1, 1] (0 if all numbers are equal, NaN for a single step); the share
+        of the orders of `step_orders` whose correlation is as far from 0, the actual order included (the two-sided p-value);
+        and the number of orders. With fewer than three steps p = 1 from one order.
 
     Raises:
         InputError: For another shape, or numbers that are not finite.
@@ -153,8 +159,8 @@ def trend_test(per_step: np.ndarray, seed: int = 0) -> tuple[float, float, int]:
     return float(rho[0]), float((np.abs(rho) >= abs(rho[0]) - 1e-12).mean()), len(orders)
 
 
-def _kept(step_edge: np.ndarray, k: int) -> np.ndarray:
-    """Share of the strongest edges of one step that are so at the other, ``[step, other step]``."""
+def _shared(step_edge: np.ndarray, k: int) -> np.ndarray:
+    """Share of one step's k strongest edges that are among another's, ``[step, other step]``; arguments as `edge_persistence`."""
     step_edge = np.asarray(step_edge, dtype=float)
     if step_edge.ndim != 2 or step_edge.size == 0 or not np.isfinite(step_edge).all():
         raise InputError(f"The weights have shape {step_edge.shape}; they must be [step, edge], not empty, and finite.")

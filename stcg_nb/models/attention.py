@@ -1,15 +1,16 @@
 """The one place where attention is captured and cut.
 
-transformers lets every attention layer call a function registered by name (`AttentionInterface`). The function here
-is that call for vision model, Q-Former and language model alike:
+In transformers every attention layer calls a function that is registered by name (`AttentionInterface`). `attend` is that
+function for vision model, Q-Former and language model alike:
 
-1. no probe is active: hand over to `scaled_dot_product_attention`, so nothing changes;
-2. the active probe cuts edges at this site: mask them *before* the softmax (editing the weights that a layer returns would
-   change nothing);
-3. the active probe captures this site: compute softmax(QK' + bias + mask) openly, use it for the output, and keep it:
-   its mean over heads, or the whole with its gradient.
+1. Without an active probe it calls `scaled_dot_product_attention`, so nothing changes.
+2. If the active probe cuts edges at this site, it masks them *before* the softmax. (Editing the weights that a layer returns
+   would not change the output.)
+3. If the active probe captures this site, it computes softmax(QK' + bias + mask) explicitly, uses it for the output, and
+   stores its mean over heads, or every head with its gradient.
 
-The library builds no mask at all for a name that it does not know, so the mask function is registered too.
+transformers builds no attention mask for an implementation whose name it does not know, so `install` registers a mask
+function too.
 """
 
 from __future__ import annotations
@@ -36,10 +37,10 @@ class Probe:
     """What to capture and cut during a forward pass.
 
     Attributes:
-        capture: Sites to keep.
-        cuts: For a site, True where a key must not be seen: ``[row, query or 1, key]``.
-        with_gradient: Keep every head with its graph ``[row, head, query, key]``, not the mean ``[row, query, key]``.
-        maps: What was kept: one tensor for each layer of a site.
+        capture: Sites whose attention is stored.
+        cuts: For a site, True where a query must not attend to a key, bool ``[row, query or 1, key]``.
+        with_gradient: Store every head in the autograd graph ``[row, head, query, key]``, not the mean ``[row, query, key]``.
+        maps: The stored attention: for each site one tensor per layer.
     """
 
     capture: frozenset[str] = frozenset()
@@ -58,7 +59,7 @@ def probing(
     """Capture and cut in every forward pass inside the block.
 
     Raises:
-        InputError: If a cut would leave a row nothing to attend to.
+        InputError: If a cut leaves a query no key to attend to.
     """
     cuts = cuts or {}
     for site, cut in cuts.items():
@@ -83,7 +84,7 @@ def attend(
     position_bias: Tensor | None = None,
     **kwargs: object,
 ) -> tuple[Tensor, Tensor | None]:
-    """The attention function: query, key, value ``[row, head, position, width]``, result ``[row, position, head, width]``."""
+    """The attention function: query, key, value ``[row, head, position, width]`` to output ``[row, position, head, width]``."""
     probe, site = _active.get(), getattr(module, "stcg_site", "")
     if probe is not None and site in probe.cuts:
         cut = probe.cuts[site].to(query.device)[:, None]
@@ -104,19 +105,19 @@ def attend(
         )
     if module.training:
         raise RuntimeError("Attention was captured in training mode, where dropout changes it; call eval() first.")
-    groups = getattr(module, "num_key_value_groups", 1)  # heads of queries that share one of keys
+    groups = getattr(module, "num_key_value_groups", 1)  # query heads per key head
     key, value = repeat_kv(key, groups), repeat_kv(value, groups)
     scores = torch.matmul(query * (query.shape[-1] ** -0.5 if scaling is None else scaling), key.transpose(2, 3))
-    for extra in (position_bias, attention_mask):
-        if extra is not None:
-            scores = scores + extra if probe.with_gradient else scores.add_(extra)
+    for bias in (position_bias, attention_mask):
+        if bias is not None:
+            scores = scores + bias if probe.with_gradient else scores.add_(bias)
     weights = scores.softmax(-1, dtype=torch.float32).to(query.dtype)
     probe.maps.setdefault(site, []).append(weights if probe.with_gradient else weights.mean(1))
     return torch.matmul(weights, value).transpose(1, 2).contiguous(), weights
 
 
 def install(model: nn.Module, places: Mapping[str, str]) -> None:
-    """Send all attention of a model through `attend` and tell each layer its site, by regular expressions for names."""
+    """Route all attention of a model through `attend`; `places` maps each site to a regular expression for its layers' names."""
     AttentionInterface.register(IMPLEMENTATION, attend)
     AttentionMaskInterface.register(IMPLEMENTATION, eager_mask)
     for name, module in model.named_modules():

@@ -1,4 +1,4 @@
-"""Many rows through a network, as many at a time as memory allows."""
+"""Batches as large as memory allows."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ import torch
 
 from stcg_nb.progress import progress
 
-HUNGRY = {"relevance": 8}  # a pass with gradients takes this many times the memory of a plain one
+MEMORY_FACTOR = {"relevance": 8}  # memory of a pass with gradients, relative to a plain forward pass
 
 
 class Batches:
-    """Calls a function on slices of rows; where memory runs out, half as many rows are tried, and stay the limit.
+    """Calls a function on slices of rows. When memory runs out, it halves the batch size, for all later calls too.
 
     Args:
         vision: The vision model's configuration.
-        grid: Its patches.
-        language_cost: Numbers that the language model holds for a row.
-        device: Whose memory counts.
+        grid: Rows and columns of its patches.
+        language_cost: How many numbers the language model holds in memory for one row.
+        device: The device whose memory is used.
     """
 
     def __init__(self, vision: Any, grid: Sequence[int], language_cost: int, device: torch.device) -> None:
@@ -31,8 +31,8 @@ class Batches:
         self._rows: dict[str, int] = {}
 
     def __call__(self, task: str, n: int, run: Callable[[slice], Any]) -> list[Any]:
-        """What `run` returns for each slice of `n` rows."""
-        size = self._rows.setdefault(task, self._fitting_rows(HUNGRY.get(task, 1)))
+        """Call `run` on consecutive slices of `n` rows and return its results; `task` names the work in the progress bar."""
+        size = self._rows.setdefault(task, self._fitting_rows(MEMORY_FACTOR.get(task, 1)))
         results = []
         done = 0
         with progress(task, n, "row") as advance:
@@ -40,9 +40,9 @@ class Batches:
                 rows = slice(done, min(done + size, n))
                 try:
                     results.append(run(rows))
-                except RuntimeError as error:  # torch.OutOfMemoryError is one
-                    full = isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
-                    if not full or size == 1:
+                except RuntimeError as error:  # torch.OutOfMemoryError is a subclass
+                    out_of_memory = isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+                    if not out_of_memory or size == 1:
                         raise
                     size = self._rows[task] = max(1, size // 2)
                 else:
@@ -51,12 +51,12 @@ class Batches:
         return results
 
     def _fitting_rows(self, cost: int) -> int:
-        """Rows whose activations take a third of the free memory, at most 64; `cost` is in units of a plain forward pass."""
+        """How many rows take a third of the free memory, 1 to 64; `cost` is memory relative to a plain forward pass."""
         return int(np.clip(free_memory(self._device) / 3 / (self._bytes * cost), 1, 64))
 
 
 def free_memory(device: torch.device) -> int:
-    """Bytes that are free on a device, or in this machine for a device without memory of its own."""
+    """Free bytes of a CUDA device, or of the host for any other device."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
     return int(psutil.virtual_memory().available)

@@ -1,7 +1,7 @@
 """The language half of models with OPT or LLaMA: one causal sequence of image tokens, prompt and answer.
 
-The site ``language`` is self-attention over that whole sequence. The token of step t is predicted by the position before
-it: the prompt's last for the first step, then the answer's own. Cut edges and absent words keep everybody's position.
+The site ``language`` is self-attention over the whole sequence. The position before a token predicts it: the prompt's last
+position predicts the first step, each answer token the next step. Cuts and absent words are masked; no position moves.
 """
 
 from __future__ import annotations
@@ -14,46 +14,45 @@ import torch
 from torch import Tensor
 from transformers import GenerationConfig
 
-from stcg_nb.models.adapters import Cuts, hidden, join, log_odds, step_edges, word_edges
+from stcg_nb.models.adapters import Cuts, absent_keys, insert_image_tokens, log_odds, step_edges, word_edges
 from stcg_nb.models.protocol import MAX_NEW_TOKENS, Prompt
 
-PREFIX = "Answer:"  # any text that an answer may follow
+PREFIX = "Answer:"  # any text that an answer can follow
 
 PLACES = {"language": r"language_model\.(?:model\.)?(?:decoder\.)?layers\.\d+\.self_attn$"}
 
 
 class DecoderOnly:
-    """`LanguageHalf` of a decoder.
+    """`LanguageHalf` of a decoder-only language model.
 
     Args:
         network: The whole model.
-        n_tokens: Image tokens.
-        speaker: The part of it that turns ``inputs_embeds`` into logits.
+        n_tokens: Number of image tokens.
+        decoder: The part of the model that maps ``inputs_embeds`` to logits.
     """
 
     places: Mapping[str, str] = PLACES
 
-    def __init__(self, network: Any, n_tokens: int, speaker: Any) -> None:
-        self._network, self._n, self._speaker = network, n_tokens, speaker
+    def __init__(self, network: Any, n_tokens: int, decoder: Any) -> None:
+        self._network, self._n, self._decoder = network, n_tokens, decoder
         self._config = network.config.text_config
-        # Some checkpoints say in one file what the other has wrong.
-        said = [network.generation_config.eos_token_id, self._config.eos_token_id]
-        ends = [e for end in said if end is not None for e in (end if isinstance(end, list) else [end])]
+        # config.json and generation_config.json may disagree on the end token; accept both.
+        configured = [network.generation_config.eos_token_id, self._config.eos_token_id]
+        ends = [e for end in configured if end is not None for e in (end if isinstance(end, list) else [end])]
         self.ends = tuple(dict.fromkeys(ends))
-        speaker.generation_config = GenerationConfig(
-            eos_token_id=ends
-        )  # plainly greedy, without a checkpoint's penalties
+        # Replaces the checkpoint's own, which may add penalties to greedy decoding.
+        decoder.generation_config = GenerationConfig(eos_token_id=ends)
         self.limit = int(self._config.max_position_embeddings) - n_tokens - MAX_NEW_TOKENS
 
     def embed(self, tokens: Tensor, prompt: Prompt) -> Tensor:
-        return join(tokens, prompt, self._network.get_input_embeddings())
+        return insert_image_tokens(tokens, prompt, self._network.get_input_embeddings())
 
     def score(self, embeds: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         embedding = self._network.get_input_embeddings()
-        said = embedding(targets[:-1].to(embedding.weight.device)).to(embeds.device, embeds.dtype)
-        embeds = torch.cat([embeds, said.expand(len(embeds), -1, -1)], 1)
+        forced = embedding(targets[:-1].to(embedding.weight.device)).to(embeds.device, embeds.dtype)
+        embeds = torch.cat([embeds, forced.expand(len(embeds), -1, -1)], 1)
         mask = torch.ones(embeds.shape[:2], dtype=torch.long, device=embeds.device)
-        logits = self._speaker(
+        logits = self._decoder(
             inputs_embeds=embeds, attention_mask=mask, use_cache=False, logits_to_keep=len(targets)
         ).logits
         return log_odds(logits, targets)
@@ -64,10 +63,10 @@ class DecoderOnly:
             do_sample=False,
             num_beams=1,
             eos_token_id=list(self.ends),
-            pad_token_id=self.ends[0],  # what follows an end is cut; a checkpoint's own may be no token at all
+            pad_token_id=self.ends[0],  # padding is dropped; a checkpoint's own pad id may be no valid token
         )
         mask = torch.ones(embeds.shape[:2], dtype=torch.long, device=embeds.device)
-        return self._speaker.generate(inputs_embeds=embeds, attention_mask=mask, generation_config=generation).tolist()
+        return self._decoder.generate(inputs_embeds=embeds, attention_mask=mask, generation_config=generation).tolist()
 
     def cuts(
         self,
@@ -79,13 +78,13 @@ class DecoderOnly:
     ) -> Cuts:
         if keep_words is None and keep_tokens is None and not cuts:
             return {}
-        gone = hidden(prompt, self._n, keep_words, keep_tokens)
+        absent = absent_keys(prompt, self._n, keep_words, keep_tokens)
         words, steps = word_edges(prompt, self._n, cuts), step_edges(prompt, self._n, cuts, n_positions)
-        width = gone.shape[-1]
-        rows = max(len(gone), len(words), len(steps))
+        width = absent.shape[-1]
+        rows = max(len(absent), len(words), len(steps))
         length = width + n_positions - 1
         cut = np.zeros((rows, length if cuts else 1, length), dtype=bool)
-        cut[:, :, :width] = gone
+        cut[:, :, :width] = absent
         if cuts:
             cut[:, :width, :width] |= words
             cut[:, width - 1 :, :width] |= steps
@@ -98,12 +97,12 @@ class DecoderOnly:
         return attention[..., :length, :length][..., place, :][..., place]
 
     def _order(self, prompt: Prompt, length: int) -> np.ndarray:
-        """Which place in the order of `stcg_nb.models.adapters` each position of the sequence has, ``[position]``."""
+        """For each position of the real sequence, its index in the order of `stcg_nb.models.adapters`, int ``[position]``."""
         text = self._n + np.arange(length - self._n)
         return np.concatenate([text[: prompt.image_at], np.arange(self._n), text[prompt.image_at :]])
 
     def continuation(self, tokenizer: Any, text: str) -> list[int]:
-        # Not alone: a word after a space is another token than one at the start of a text.
+        # Tokenised after a prefix, since a word after a space is another token than at the start of a text.
         before = tokenizer(PREFIX, add_special_tokens=False)["input_ids"]
         return tokenizer(f"{PREFIX} {text}", add_special_tokens=False)["input_ids"][len(before) :]
 

@@ -1,4 +1,4 @@
-"""The language half of models with T5: an encoder reads image tokens and prompt, a decoder says the answer."""
+"""The language half of models with T5: an encoder reads image tokens and prompt, a decoder generates the answer."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from transformers import GenerationConfig
 
-from stcg_nb.models.adapters import Cuts, hidden, join, log_odds, step_edges, word_edges
+from stcg_nb.models.adapters import Cuts, absent_keys, insert_image_tokens, log_odds, step_edges, word_edges
 from stcg_nb.models.protocol import Prompt
 
 PLACES = {
@@ -21,26 +21,25 @@ PLACES = {
 
 
 class EncoderDecoder:
-    """`LanguageHalf` of an encoder-decoder.
+    """`LanguageHalf` of an encoder-decoder language model.
 
     Args:
         network: The whole model, with a ``language_model``.
-        n_tokens: Image tokens.
+        n_tokens: Number of image tokens.
     """
 
     places: Mapping[str, str] = PLACES
-    limit = 512  # tokens that T5 was trained on
+    limit = 512  # length of the sequences that T5 was trained on
 
     def __init__(self, network: Any, n_tokens: int) -> None:
         self._network, self._n = network, n_tokens
         self._config = network.config.text_config
         self.ends: tuple[int, ...] = (int(self._config.eos_token_id),)
-        network.language_model.generation_config = (
-            GenerationConfig()
-        )  # plainly greedy, without a checkpoint's penalties
+        # Replaces the checkpoint's own, which may add penalties to greedy decoding.
+        network.language_model.generation_config = GenerationConfig()
 
     def embed(self, tokens: Tensor, prompt: Prompt) -> Tensor:
-        return join(tokens, prompt, self._network.get_input_embeddings())
+        return insert_image_tokens(tokens, prompt, self._network.get_input_embeddings())
 
     def score(self, embeds: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         start = torch.tensor([self._config.decoder_start_token_id], device=targets.device)
@@ -76,10 +75,10 @@ class EncoderDecoder:
     ) -> Cuts:
         if keep_words is None and keep_tokens is None and not cuts:
             return {}
-        gone = hidden(prompt, self._n, keep_words, keep_tokens)
+        absent = absent_keys(prompt, self._n, keep_words, keep_tokens)
         return {
-            "encoder": gone | word_edges(prompt, self._n, cuts),
-            "cross": gone | step_edges(prompt, self._n, cuts, n_positions),
+            "encoder": absent | word_edges(prompt, self._n, cuts),
+            "cross": absent | step_edges(prompt, self._n, cuts, n_positions),
         }
 
     def arrange(self, site: str, attention: Tensor, prompt: Prompt, steps: int) -> Tensor:

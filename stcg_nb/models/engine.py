@@ -1,13 +1,12 @@
-"""The engine: any family of models through counterfactuals, batched.
+"""The engine: runs a model of any family on counterfactual rows, in batches.
 
-1. What the image half makes of an image is kept and serves every mask of words (`stcg_nb.models.image_cache`).
-2. The answer is generated greedily once. Every counterfactual run is then teacher-forced on it: one forward pass over
-   many rows, no generation.
+1. An image is encoded once, and its encoding serves every mask of words (`stcg_nb.models.image_cache`).
+2. The answer is generated once, by greedy decoding. Counterfactual rows are scored by teacher forcing: one forward pass over
+   many rows, without generation.
 3. Attention is captured and cut in one place (`stcg_nb.models.attention`).
-4. The number of rows in a pass starts from what fits into free memory and halves when memory runs out
-   (`stcg_nb.models.batching`).
+4. The batch size starts from what fits into free memory and halves when memory runs out (`stcg_nb.models.batching`).
 
-What differs from family to family is in the two halves (`stcg_nb.models.adapters`).
+Families differ only in their two adapters, the image half and the language half (`stcg_nb.models.adapters`).
 """
 
 from __future__ import annotations
@@ -25,36 +24,44 @@ from stcg_nb.errors import InputError, ModelError
 from stcg_nb.models.adapters import Cuts
 from stcg_nb.models.attention import IMPLEMENTATION, install, probing
 from stcg_nb.models.batching import Batches
-from stcg_nb.models.families import Family, Readers
+from stcg_nb.models.checks import check_cuts, check_trace
+from stcg_nb.models.families import Family, Processor
 from stcg_nb.models.image_cache import Encoded, Encoder, tensors
-from stcg_nb.models.protocol import MAX_NEW_TOKENS, VISION_SITES, Answer, Prompt, Trace, check_cuts, check_trace
+from stcg_nb.models.protocol import MAX_NEW_TOKENS, VISION_SITES, Answer, Prompt, Trace
 
 
 class Engine:
     """A loaded network behind the `Model` protocol.
 
     Args:
-        network: The loaded model; it is put into eval mode, and its attention is rerouted.
-        family: Of which it is.
-        readers: Its tokenizers and image processor.
-        name: As it is shown on figures.
-        revision: Which weights.
-        checked: Whether the same network is known to pass the engine's checks of itself.
+        network: The loaded model. It is put into eval mode, and its attention is rerouted through `stcg_nb.models.attention`.
+        family: The family of the checkpoint.
+        processor: Its tokenizers and image processor.
+        name: Its name on figures.
+        revision: Which weights it has.
+        checked: Skip the self-check, because this network has passed it before.
 
     Raises:
-        ModelError: If the model fails them.
+        ModelError: If the model fails the self-check.
     """
 
     synthetic = False
 
     def __init__(
-        self, network: Any, family: Family, readers: Readers, name: str, revision: str = "", *, checked: bool = False
+        self,
+        network: Any,
+        family: Family,
+        processor: Processor,
+        name: str,
+        revision: str = "",
+        *,
+        checked: bool = False,
     ) -> None:
         self.name, self.revision = name, revision
-        self.network, self._family, self._readers = network.eval(), family, readers
+        self.network, self._family, self._processor = network.eval(), family, processor
         self.images = family.images(network)
         self.language = family.languages[network.config.text_config.model_type](network, self.images.n_tokens)
-        self.reader = family.reader(readers)
+        self.reader = family.reader(processor)
         self.grid, self.n_queries, self.edges = self.images.grid, self.images.n_tokens, self.images.edges
         self.sites = (*self.images.places, *self.language.places)
         self.cross_layers = self.images.cross_layers
@@ -70,12 +77,12 @@ class Engine:
         return self.reader.tokenizer
 
     def randomised(self, seed: int) -> Engine:
-        """The same architecture with the entries of every weight shuffled: it keeps their scale and knows nothing.
+        """A copy of the model in which the entries of every weight are shuffled: same scale, nothing learnt.
 
-        Of quantised weights the codes are shuffled, and the scales stay.
+        In quantised weights the codes are shuffled; the scales stay.
 
         Args:
-            seed: Of the shuffling.
+            seed: Seed of the shuffling.
         """
         network = copy.deepcopy(self.network)
         generator = torch.Generator().manual_seed(seed)
@@ -84,8 +91,8 @@ class Engine:
                 order = torch.randperm(weight.numel(), generator=generator).to(weight.device)
                 weight.copy_(weight.flatten()[order].view_as(weight))
         name, revision = f"{self.name} with shuffled weights", f"{self.revision}, shuffled by {seed}"
-        # The checks would say nothing new, and with few bits shuffled weights blow rounding up beyond what they allow.
-        return Engine(network, self._family, self._readers, name, revision, checked=True)
+        # The original has passed the self-check. Shuffled weights of few bits amplify rounding beyond the check's tolerance.
+        return Engine(network, self._family, self._processor, name, revision, checked=True)
 
     def with_prompt(self, template: str) -> Engine:
         if self.reader.image_mark is not None:
@@ -94,7 +101,7 @@ class Engine:
         other.reader = replace(self.reader, template=template)
         return other
 
-    # Reading and answering
+    # Questions and answers
 
     def prompt(self, question: str) -> Prompt:
         return self.reader.prompt(question, self.language.limit)
@@ -104,14 +111,16 @@ class Engine:
         return self.reader.answer([*ids, self._end], self.language.ends)
 
     def view(self, height: int, width: int) -> tuple[int, int, int, int]:
-        return self._readers.view(height, width)
+        return self._processor.view(height, width)
 
     @torch.inference_mode()
     def answer(
         self, images: Sequence[np.ndarray], prompt: Prompt, *, cuts: Mapping[str, np.ndarray] | None = None
     ) -> list[Answer]:
         later = [site for site in self.images.places if site not in VISION_SITES]
-        encoded = self._encoder.encode(images, prompt, (), besides=later)  # as an explanation wants them next
+        encoded = self._encoder.encode(
+            images, prompt, (), besides=later
+        )  # the next call, a trace, captures these sites
         if cuts is not None:
             checked = check_cuts(len(images), self._sizes(prompt), cuts, self.edges)
             rows = [{kind: cut[i : i + 1] for kind, cut in checked.items()} for i in range(len(images))]
@@ -124,15 +133,15 @@ class Engine:
         return [self._read(ids) for chunk in self._batches("answer", len(images), run) for ids in chunk]
 
     def _decode(self, encoded: Encoded, prompt: Prompt, cuts: Cuts) -> list[int]:
-        """The likeliest token after each one before, without the cut edges of one row; cheap to read, not fast."""
+        """Token ids of the greedy answer of one row under cuts. Each token takes a whole forward pass: simple, not fast."""
         queries = encoded.queries[None]
         if inner := self.images.cuts(prompt, None, None, cuts):
             queries, _ = self._encoder.look(encoded.vision[None], prompt, (), inner)
-        keep_tokens, edges = self.images.tokenwise(None, cuts)
+        keep_tokens, edges = self.images.split_cuts(None, cuts)
         embeds = self._embed(queries, prompt)
         ids: list[int] = []
         while len(ids) < MAX_NEW_TOKENS and not set(ids) & set(self.language.ends):
-            # The last target asks for one more position and is not seen by any.
+            # The last target only adds a position to predict: no position attends to it.
             targets = torch.tensor([*ids, self._end], device=self._device)
             with probing(cuts=tensors(self.language.cuts(prompt, None, keep_tokens, edges, len(targets)))):
                 ids.append(int(self.language.score(embeds, targets)[1][0, -1]))
@@ -141,7 +150,7 @@ class Engine:
     def _read(self, ids: list[int]) -> Answer:
         return self.reader.answer(ids, self.language.ends)
 
-    # Counterfactual rows
+    # Scores of counterfactual rows
 
     @torch.inference_mode()
     def trace(
@@ -162,10 +171,10 @@ class Engine:
         index, all_cuts = check_trace(
             len(images), sizes, image_index, keep_words, keep_patches, cuts, capture, self.sites, self.edges
         )
-        anew = bool(self.images.cuts(prompt, keep_words, keep_patches, all_cuts))
+        rerun = bool(self.images.cuts(prompt, keep_words, keep_patches, all_cuts))
         early = tuple(s for s in capture if s in self.images.places)
         late = tuple(s for s in capture if s in self.language.places)
-        encoded = self._encoder.encode(images, prompt, tuple(s for s in early if s in VISION_SITES or not anew), reuse)
+        encoded = self._encoder.encode(images, prompt, tuple(s for s in early if s in VISION_SITES or not rerun), reuse)
         ended = (self._end,) if answer.ended else ()
         targets = torch.tensor([*answer.token_ids, *ended], device=self._device)
 
@@ -174,13 +183,13 @@ class Engine:
             maps = {s: torch.stack([e.maps[s] for e in use]) for s in early if s in use[0].maps}
             row_cuts = {kind: cut[rows] for kind, cut in all_cuts.items()}
             words, patches = (None if keep is None else keep[rows] for keep in (keep_words, keep_patches))
-            if anew:
+            if rerun:
                 inner = self.images.cuts(prompt, words, patches, row_cuts)
                 queries, cut_maps = self._encoder.look(torch.stack([e.vision for e in use]), prompt, early, inner)
                 maps |= cut_maps
             else:
                 queries = torch.stack([e.queries for e in use])
-            keep_tokens, edges = self.images.tokenwise(patches, row_cuts)
+            keep_tokens, edges = self.images.split_cuts(patches, row_cuts)
             cut = tensors(self.language.cuts(prompt, words, keep_tokens, edges, len(targets)))
             with probing(late, cut) as probe:
                 v, likeliest = self.language.score(self._embed(queries, prompt), targets)
@@ -195,7 +204,7 @@ class Engine:
         return Trace(torch.sigmoid(v).numpy(), v.numpy(), torch.cat([p[1] for p in parts]).cpu().numpy(), attention)
 
     def _differs(self, likeliest: Tensor, targets: Tensor) -> Tensor:
-        """Where another token is likelier, ``[row, step]``; one end mark is as good as another."""
+        """Whether the likeliest token is not the target, bool ``[row, step]``. All end tokens count as the same token."""
         targets = targets.to(likeliest.device)
         ends = torch.tensor(self.language.ends, device=likeliest.device)
         return (likeliest != targets) & ~(torch.isin(likeliest, ends) & torch.isin(targets, ends))
@@ -207,7 +216,7 @@ class Engine:
 
         def run(rows: slice) -> dict[str, Tensor]:
             wanted = torch.arange(rows.start, rows.stop, device=self._device)
-            # One row a step: a row's gradient is that of its own step, so one backward pass serves them all.
+            # One row per step: rows do not interact, so one backward pass of the sum gives each step its own gradient.
             with torch.enable_grad(), probing(self.sites, with_gradient=True) as probe:
                 inputs = pixels.expand(len(wanted), -1, -1, -1).clone().requires_grad_()
                 v = self._forward(inputs, prompt, targets)
@@ -226,7 +235,7 @@ class Engine:
     @torch.inference_mode()
     def heads(self, image: np.ndarray, prompt: Prompt, answer: Answer) -> Mapping[str, Tensor]:
         targets = torch.tensor(answer.token_ids, device=self._device)
-        with probing(self.sites, with_gradient=True) as probe:  # which keeps every head, here without a gradient
+        with probing(self.sites, with_gradient=True) as probe:  # this keeps every head; no gradient is computed here
             self._forward(self._pixels([image]), prompt, targets)
         maps = {s: torch.stack([m[0] for m in layers]).float().cpu() for s, layers in probe.maps.items()}
         steps = len(answer.token_ids)
@@ -246,21 +255,21 @@ class Engine:
         return {"word": len(prompt.words), "query": self.n_queries, "patch": self.grid[0] * self.grid[1]}
 
     def _pixels(self, images: Sequence[np.ndarray]) -> Tensor:
-        return self._readers.pixels(images).to(self._device, self.images.pixel_dtype)
+        return self._processor.pixels(images).to(self._device, self.images.pixel_dtype)
 
     def _embed(self, queries: Tensor, prompt: Prompt) -> Tensor:
-        """The language model's input, ``[row, position, width]``."""
+        """The language model's input embeddings, ``[row, position, width]``."""
         return self.language.embed(self.images.project(queries), prompt)
 
     def _forward(self, pixels: Tensor, prompt: Prompt, targets: Tensor) -> Tensor:
-        """Log-odds ``[row, step]`` in one go."""
+        """Log-odds of the targets in nats, ``[row, step]``, by one uncached forward pass of the whole model."""
         queries = self.images.read(self.images.see(pixels), prompt)
         return self.language.score(self._embed(queries, prompt), targets)[0]
 
-    # The engine's checks of itself
+    # The self-check
 
     def _check(self) -> None:
-        """Compare with the library's own sdpa on noise: same logits, and captured rows sum to one."""
+        """Compare with the library's own sdpa on noise: log-odds agree, every site is captured, captured rows sum to one."""
         rng = np.random.default_rng(0)
         prompt = self.prompt("what is this?")
         pixels = self._pixels([rng.integers(0, 256, (64, 64, 3), dtype=np.uint8)])
@@ -272,14 +281,14 @@ class Engine:
             self.network.set_attn_implementation("sdpa")
             reference = self._forward(pixels, prompt, targets)
             self.network.set_attn_implementation(IMPLEMENTATION)
-        # Weights of half precision, or of 8 or 4 bits, round differently along another path.
+        # In half precision, or with weights of 8 or 4 bits, another order of operations rounds differently.
         coarse = any(w.dtype not in (torch.float32, torch.float64) for w in self.network.parameters())
         allowed = 0.3 if coarse else 1e-3
         for label, v in (("rerouted", plain), ("captured", captured)):
-            off = (v - reference).abs().max().item()
-            if not off <= allowed:
+            difference = (v - reference).abs().max().item()
+            if not difference <= allowed:
                 raise ModelError(
-                    f"With {label} attention, {self.name} differs from its own sdpa by {off:.2g} nats; this version of "
+                    f"With {label} attention, {self.name} differs from its own sdpa by {difference:.2g} nats; this version of "
                     "transformers does not fit: install one from 5.15 on."
                 )
         if set(probe.maps) != set(self.sites):

@@ -1,4 +1,4 @@
-"""Which families of checkpoints there are, and how each is put together; `docs/families.md` says how to add one."""
+"""The families of checkpoints and the parts of each; `docs/families.md` says how to add one."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from stcg_nb.models.tokens import Reader
 
 
 @dataclass(frozen=True)
-class Readers:
-    """What turns texts and pictures into a model's inputs.
+class Processor:
+    """A checkpoint's tokenizers and image processor.
 
     Attributes:
-        tokenizer: The language model's.
-        image_processor: From pictures to pixels.
-        query_tokenizer: That of a Q-Former that reads the question.
+        tokenizer: The language model's tokenizer.
+        image_processor: Turns images into pixels.
+        query_tokenizer: The tokenizer of a Q-Former that reads the question; None for other models.
     """
 
     tokenizer: Any
@@ -34,17 +34,17 @@ class Readers:
     query_tokenizer: Any = None
 
     def pixels(self, images: Sequence[np.ndarray]) -> Tensor:
-        """Pictures ``[height, width, 3]`` as the vision model takes them, ``[row, channel, height, width]``."""
-        read = self.image_processor(images=list(images), return_tensors="pt", input_data_format="channels_last")
-        return read["pixel_values"]
+        """Images, each ``[height, width, 3]``, as the vision model takes them: ``[row, channel, height, width]``."""
+        inputs = self.image_processor(images=list(images), return_tensors="pt", input_data_format="channels_last")
+        return inputs["pixel_values"]
 
     def view(self, height: int, width: int) -> tuple[int, int, int, int]:
-        """The part of a picture that is left once it is scaled and its middle cut out: x0, y0, x1, y1 in pixels."""
-        reader = self.image_processor
-        size = reader.size
-        if not getattr(reader, "do_center_crop", False) or "shortest_edge" not in size:
+        """The part of an image that is left after scaling and centre crop: x0, y0, x1, y1 in its pixels, x1 and y1 exclusive."""
+        processor = self.image_processor
+        size = processor.size
+        if not getattr(processor, "do_center_crop", False) or "shortest_edge" not in size:
             return 0, 0, width, height
-        crop = reader.crop_size
+        crop = processor.crop_size
         scale = min(height, width) / size["shortest_edge"]
         tall, wide = min(height, round(crop["height"] * scale)), min(width, round(crop["width"] * scale))
         x, y = (width - wide) // 2, (height - tall) // 2
@@ -53,16 +53,17 @@ class Readers:
 
 @dataclass(frozen=True)
 class Family:
-    """How the checkpoints of one ``model_type`` are put together.
+    """The parts of all checkpoints of one ``model_type``.
 
     Attributes:
-        network: The name of their class in transformers.
-        template: Their prompt, with ``{}`` for the question.
-        images: Makes the image half of a network.
-        languages: For each ``model_type`` of a language model, what makes its half from the network and the number of image tokens.
-        image_mark: The mark in the template where the image stands; none: before everything.
-        image_processor: The name of their image processor's class in transformers.
-        query_tokenizer: The folder of the tokenizer of a Q-Former that reads the question.
+        network: Name of the model's class in transformers.
+        template: The prompt, with ``{}`` for the question.
+        images: Makes the image half from a network.
+        languages: For each ``model_type`` of a language model, makes the language half from a network and its number of image
+            tokens.
+        image_mark: The placeholder of the image in the template; None: the image tokens come first.
+        image_processor: Name of the image processor's class in transformers.
+        query_tokenizer: Subfolder with the tokenizer of a Q-Former that reads the question; None for other models.
     """
 
     network: str
@@ -73,41 +74,45 @@ class Family:
     image_processor: str = "BlipImageProcessorPil"
     query_tokenizer: str | None = None
 
-    def readers(self, source: str, **options: Any) -> Readers:
-        """Load tokenizers and image processor from a folder or hub id."""
+    def processor(self, source: str, **options: Any) -> Processor:
+        """Load tokenizers and image processor from a folder or hub id; `options` go to ``from_pretrained``."""
         tokenizer = partial(transformers.AutoTokenizer.from_pretrained, source, trust_remote_code=False, **options)
         query = None if self.query_tokenizer is None else tokenizer(subfolder=self.query_tokenizer)
-        pictures = getattr(transformers, self.image_processor).from_pretrained(source, **options)
-        return Readers(tokenizer(), pictures, query)
+        image_processor = getattr(transformers, self.image_processor).from_pretrained(source, **options)
+        return Processor(tokenizer(), image_processor, query)
 
-    def reader(self, readers: Readers) -> Reader:
-        return Reader(readers.tokenizer, self.template, self.image_mark, readers.query_tokenizer)
+    def reader(self, processor: Processor) -> Reader:
+        return Reader(processor.tokenizer, self.template, self.image_mark, processor.query_tokenizer)
 
 
-def _inner(network: Any, n_tokens: int) -> DecoderOnly:
+def _decoder_inside(network: Any, n_tokens: int) -> DecoderOnly:
+    """BLIP-2: the inner language model maps embeddings to logits."""
     return DecoderOnly(network, n_tokens, network.language_model)
 
 
-def _whole(network: Any, n_tokens: int) -> DecoderOnly:
+def _decoder_outside(network: Any, n_tokens: int) -> DecoderOnly:
+    """LLaVA: the inner language model has no output layer; the whole network maps embeddings to logits."""
     return DecoderOnly(network, n_tokens, network)
 
 
 TEMPLATE = "Question: {} Answer:"
 
 FAMILIES: Mapping[str, Family] = {
-    "blip-2": Family("Blip2ForConditionalGeneration", TEMPLATE, QFormer, {"t5": EncoderDecoder, "opt": _inner}),
+    "blip-2": Family(
+        "Blip2ForConditionalGeneration", TEMPLATE, QFormer, {"t5": EncoderDecoder, "opt": _decoder_inside}
+    ),
     "instructblip": Family(
         "InstructBlipForConditionalGeneration",
         "Question: {} Short answer:",
         QuestionQFormer,
-        {"t5": EncoderDecoder, "llama": _inner},
+        {"t5": EncoderDecoder, "llama": _decoder_inside},
         query_tokenizer="qformer_tokenizer",
     ),
     "llava": Family(
         "LlavaForConditionalGeneration",
         "USER: <image>\n{} ASSISTANT:",
         Patches,
-        {"llama": _whole},
+        {"llama": _decoder_outside},
         image_mark="<image>",
         image_processor="CLIPImageProcessorPil",
     ),

@@ -1,4 +1,4 @@
-"""What a loaded model is, for people: its size, where it computes, what it takes of the memory."""
+"""A loaded model's size, device, number format and memory, as shown to people."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from stcg_nb.models.protocol import Model
 
 
 @dataclass(frozen=True)
-class Facts:
+class ModelInfo:
     """A loaded model.
 
     Attributes:
-        name, revision: As on figures, and which weights.
-        kind: The class of its network; ``"none"`` of the mock.
-        parameters: How many.
-        weight_bytes: What its weights take.
-        device, dtype: Where and in what it computes.
-        memory_bytes: What this process holds on that device, weights and all else.
+        name, revision: Its name on figures, and which weights it has.
+        kind: The class of its network; ``"none"`` for the mock.
+        parameters: Number of weights.
+        weight_bytes: Bytes that its weights take.
+        device, dtype: The device and the number format in which it computes.
+        memory_bytes: Bytes that this process holds on that device, weights included.
     """
 
     name: str
@@ -33,20 +33,20 @@ class Facts:
     memory_bytes: int
 
 
-def facts(model: Model) -> Facts:
-    """The facts about a model.
+def model_info(model: Model) -> ModelInfo:
+    """Size, device and memory of a loaded model.
 
     >>> from stcg_nb import load_model
-    >>> facts(load_model("mock")).parameters
+    >>> model_info(load_model("mock")).parameters
     0
     """
     network = getattr(model, "network", None)
     if network is None:
-        return Facts(model.name, model.revision, "none", 0, 0, "cpu", "none", psutil.Process().memory_info().rss)
+        return ModelInfo(model.name, model.revision, "none", 0, 0, "cpu", "none", psutil.Process().memory_info().rss)
     weights = list(network.parameters())
     device = weights[0].device
     used = torch.cuda.memory_allocated(device) if device.type == "cuda" else psutil.Process().memory_info().rss
-    return Facts(
+    return ModelInfo(
         model.name, model.revision, type(network).__name__, sum(w.numel() for w in weights),
         sum(w.numel() * w.element_size() for w in weights), str(device), str(network.dtype).removeprefix("torch."), used,
     )  # fmt: skip

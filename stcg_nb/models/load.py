@@ -1,7 +1,7 @@
-"""Load a model by name: the embedded one, the mock, or any checkpoint of a known family; one path for all that have weights.
+"""Load a model by name: the embedded one, the mock, or any checkpoint of a known family.
 
-Weights are read from safetensors alone and code of a checkpoint's own is never run. The hub's variables (``HF_HOME``,
-``HF_HUB_OFFLINE``, ``HF_TOKEN`` and so on) are those of huggingface_hub.
+All models with weights are loaded by the same code. It reads weights from safetensors only, and never runs code that a
+checkpoint brings. huggingface_hub reads its usual environment variables (``HF_HOME``, ``HF_HUB_OFFLINE``, ``HF_TOKEN``, ...).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from safetensors import SafetensorError
 from stcg_nb.errors import InputError, ModelError
 from stcg_nb.models.engine import Engine
 from stcg_nb.models.families import FAMILIES, Family
-from stcg_nb.models.loading_progress import loading_told
+from stcg_nb.models.loading_progress import watched_loading
 from stcg_nb.models.memory import DeviceMap, check_fit, choose
 from stcg_nb.models.mock import Mock
 from stcg_nb.models.protocol import Model
@@ -33,10 +33,10 @@ from stcg_nb.progress import progress
 from stcg_nb.settings import Settings
 
 NEEDED = "5.15"
-SMALL = 10**9  # bytes of weights that load in a second or so
-# Checkpoints that other projects name but the hub does not have, and what it has.
-NOT_THERE = ("salesforce/blip2-flan-t5-base", "salesforce/blip2-flan-t5-large")
-THERE = (
+SMALL = 10**9  # bytes; fewer weights load in about a second
+# Ids that other projects name but the hub does not have, and ids that it has.
+NOT_ON_HUB = ("salesforce/blip2-flan-t5-base", "salesforce/blip2-flan-t5-large")
+ON_HUB = (
     "Salesforce/blip2-flan-t5-xl", "Salesforce/blip2-flan-t5-xxl", "Salesforce/blip2-opt-2.7b", "Salesforce/blip2-opt-6.7b",
     "Salesforce/instructblip-flan-t5-xl", "Salesforce/instructblip-vicuna-7b", "llava-hf/llava-1.5-7b-hf",
 )  # fmt: skip
@@ -56,17 +56,18 @@ def load_model(
 
     Args:
         name: ``"tiny"``, the embedded BLIP-2; ``"mock"``, made-up numbers; a folder in Hugging Face format; or a hub id, such
-            as ``"Salesforce/blip2-flan-t5-xl"``. Left out: what the environment asks for (`stcg_nb.settings`), else
-            ``"tiny"``.
-        device, dtype: Where and in what to compute, as in `stcg_nb.settings`; left out: what the environment asks for.
-        quantisation: ``"none"``, ``"8bit"`` or ``"4bit"`` (by bitsandbytes); left out likewise.
-        revision: A branch, tag or commit of the hub; left out likewise, else the newest.
+            as ``"Salesforce/blip2-flan-t5-xl"``. Default: the environment's setting (`stcg_nb.settings`), else ``"tiny"``.
+        device, dtype: The device and the number format in which to compute, as in `stcg_nb.settings`. Default: the
+            environment's setting.
+        quantisation: ``"none"``, ``"8bit"`` or ``"4bit"`` (by bitsandbytes). Default: the environment's setting.
+        revision: A branch, tag or commit of the hub. Default: the environment's setting, else the newest commit.
         device_map: As in transformers, such as ``"auto"``, to spread a model over several devices (by accelerate).
 
     Raises:
-        InputError: For a device, number format or quantisation that does not exist, or a revision of what is not on the hub.
-        ModelError: If there is no such checkpoint, it cannot be reached, its weights are incomplete or not in safetensors,
-            it is of no known family (`stcg_nb.models.families`), or does not fit into memory. Never another model instead.
+        InputError: For a device, number format or quantisation that does not exist, or a revision of a model that is not on
+            the hub.
+        ModelError: If the checkpoint does not exist, cannot be reached, is incomplete, has no weights in safetensors, belongs
+            to no known family (`stcg_nb.models.families`), or does not fit into memory. No other model is loaded instead.
 
     >>> load_model("mock").synthetic
     True
@@ -85,9 +86,9 @@ def load_model(
         return _load(str(files("stcg_nb") / "data" / "tiny"), "tiny", settings, device_map)
     if name.strip() and os.path.isdir(name):
         return _load(name, Path(name).resolve().name, settings, device_map)
-    if name.lower() in NOT_THERE:
+    if name.lower() in NOT_ON_HUB:
         raise ModelError(
-            f"There is no {name} on the hub, though it is often named. There are {', '.join(THERE)}. {HELP}"
+            f"There is no {name} on the hub, though it is often named. There are {', '.join(ON_HUB)}. {HELP}"
         )
     if re.fullmatch(r"[\w.\-]+/[\w.\-]+", name) and not name.startswith((".", "/")):
         return _load(name, name, settings, device_map)
@@ -103,13 +104,13 @@ def _load(source: str, label: str, settings: Settings, device_map: DeviceMap | N
             f"pip install 'transformers>={NEEDED}'."
         )
     place = choose(settings, device_map)
-    here = os.path.isdir(source)
-    origin: dict[str, Any] = {} if here else {"revision": settings.revision or "main"}
+    local = os.path.isdir(source)
+    origin: dict[str, Any] = {} if local else {"revision": settings.revision or "main"}
     try:
         with _quiet_if_small(source):
-            said, _ = transformers.PretrainedConfig.get_config_dict(source, **origin)
-            if said.get("model_type", "blip-2") not in FAMILIES:  # a config without it is refused below
-                raise _unknown(said["model_type"], label, own_code="auto_map" in said)
+            raw, _ = transformers.PretrainedConfig.get_config_dict(source, **origin)
+            if raw.get("model_type", "blip-2") not in FAMILIES:  # a config without model_type is refused below
+                raise _unknown(raw["model_type"], label, own_code="auto_map" in raw)
             config = transformers.AutoConfig.from_pretrained(source, trust_remote_code=False, **origin)
             family = _family(config, label)
             if pickles := _pickles(source):
@@ -117,20 +118,20 @@ def _load(source: str, label: str, settings: Settings, device_map: DeviceMap | N
                     f"{label} holds its weights as pickle ({pickles[0]}), which can run code when read; save them as safetensors: "
                     f"model.save_pretrained(folder) of transformers does. {HELP}"
                 )
-            kind = getattr(transformers, family.network)
+            network_class = getattr(transformers, family.network)
             if not _small(source):
                 with torch.device("meta"):
-                    check_fit(kind(config), place, label)
-            with loading_told() as told:
-                network, report = kind.from_pretrained(
-                    source, use_safetensors=True, output_loading_info=True, **place.options(), **origin, **told
+                    check_fit(network_class(config), place, label)
+            with watched_loading() as options:
+                network, report = network_class.from_pretrained(
+                    source, use_safetensors=True, output_loading_info=True, **place.options(), **origin, **options
                 )
-            readers = family.readers(source, **origin)
+            processor = family.processor(source, **origin)
     except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
         if isinstance(error, ModelError):
             raise
         reason = str(error).strip().split("\n")[0]
-        if here:
+        if local:
             advice = (
                 "Check that the folder holds config.json, *.safetensors, the tokenizer and preprocessor_config.json."
             )
@@ -146,15 +147,15 @@ def _load(source: str, label: str, settings: Settings, device_map: DeviceMap | N
         raise ModelError(
             f"The weights of {label} lack {len(missing)} tensors, such as {missing[0]!r}: the checkpoint is incomplete. {HELP}"
         )
-    if not all(t.is_fast for t in (readers.tokenizer, readers.query_tokenizer) if t is not None):
+    if not all(t.is_fast for t in (processor.tokenizer, processor.query_tokenizer) if t is not None):
         raise ModelError(f"{label} has no fast tokenizer (tokenizer.json), which is needed to find whole words. {HELP}")
     if "device_map" not in place.options():
         network = network.to(place.device)
-    return Engine(network, family, readers, label, _revision(source, origin.get("revision")))
+    return Engine(network, family, processor, label, _revision(source, origin.get("revision")))
 
 
 def _family(config: transformers.PretrainedConfig, label: str) -> Family:
-    """Of which family a checkpoint is."""
+    """The family of a checkpoint."""
     family, inner = FAMILIES[config.model_type], config.text_config.model_type
     if inner not in family.languages:
         raise _unknown(f"{config.model_type} with {inner}", label)
@@ -168,26 +169,26 @@ def _unknown(kind: str, label: str, *, own_code: bool = False) -> ModelError:
 
 
 def _pickles(source: str) -> list[str]:
-    """The weights in pickle of a folder that has none in safetensors."""
+    """Names of the pickled weights in a folder that has no safetensors."""
     if not os.path.isdir(source) or any(Path(source).glob("*.safetensors")):
         return []
     return sorted(p.name for ending in ("bin", "pt", "pth") for p in Path(source).glob(f"*.{ending}"))
 
 
 def _small(source: str) -> bool:
-    """Whether it is a folder with few weights."""
+    """Whether the source is a folder with less than `SMALL` bytes of weights."""
     return os.path.isdir(source) and sum(p.stat().st_size for p in Path(source).glob("*.safetensors")) < SMALL
 
 
 @contextmanager
 def _quiet_if_small(source: str) -> Iterator[None]:
-    """No progress bars of transformers for a small folder; a download or gigabytes of weights keep theirs."""
+    """Hide the progress bars of transformers while a small folder is loaded."""
     bars = transformers.utils.logging
     if not _small(source) or not bars.is_progress_bar_enabled():
         yield
         return
     hub_was_quiet = are_progress_bars_disabled()
-    bars.disable_progress_bar()  # the hub's as well
+    bars.disable_progress_bar()  # also disables those of huggingface_hub
     try:
         yield
     finally:
@@ -197,7 +198,7 @@ def _quiet_if_small(source: str) -> Iterator[None]:
 
 
 def _revision(source: str, revision: str | None) -> str:
-    """The hub's commit, or a digest of a folder's weights."""
+    """The hub's commit, or a digest of the folder's weights where `revision` is None."""
     if revision is not None:
         cached = huggingface_hub.try_to_load_from_cache(source, "config.json", revision=revision)
         return Path(str(cached)).parent.name  # snapshots/COMMIT/config.json

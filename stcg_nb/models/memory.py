@@ -1,8 +1,9 @@
-"""Where a checkpoint goes, in which numbers, and whether it fits: all decided before a weight is loaded.
+"""Device, number format and memory of a checkpoint, decided before any weight is loaded.
 
-The network is built without memory for its weights (torch's meta device) and its weights are counted, each in the format that
-it will have: the chosen one; float32 for what transformers keeps so in half precision (T5's ``wo``, the Q-Former of BLIP-2);
-one byte, or a half and its share of a scale, for the weights of linear layers that bitsandbytes quantises.
+To predict memory, the network is built on torch's meta device, which allocates nothing, and its weights are counted, each in the
+format that it will have once loaded: the chosen one; float32 for modules that transformers keeps so in half precision (T5's
+``wo``, BLIP-2's Q-Former); for linear layers that bitsandbytes quantises, 1 byte (8 bits), or half a byte and a share of a scale
+(4 bits).
 """
 
 from __future__ import annotations
@@ -20,23 +21,23 @@ from stcg_nb.errors import ModelError
 from stcg_nb.models.batching import free_memory
 from stcg_nb.settings import Settings
 
-# Bytes of a quantised weight; in 4 bits 64 weights share a scale in float32.
+# Bytes per quantised weight. With 4 bits, every 64 weights share a float32 scale.
 QUANTISED = {"8bit": 1.0, "4bit": 0.5 + 4 / 64}
-SLACK = 1.1  # of the weights: what frameworks hold besides
-ONE_ROW = 256 << 20  # bytes, for the activations of a row
+SLACK = 1.1  # framework overhead, relative to weights
+ONE_ROW = 256 << 20  # bytes for the activations of one row
 
 DeviceMap = str | Mapping[str, int | str]
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where and how to load.
+    """Device and number format of a model to be loaded.
 
     Attributes:
         device: Such as ``"cpu"`` or ``"cuda:0"``.
-        dtype: Of weights that are not quantised, and of what is computed.
+        dtype: Number format of unquantised weights and of activations.
         quantisation: ``"none"``, ``"8bit"`` or ``"4bit"``.
-        device_map: How to spread it over several devices; none: all on `device`.
+        device_map: How to spread the model over several devices; None: all of it on `device`.
     """
 
     device: str
@@ -45,11 +46,11 @@ class Place:
     device_map: DeviceMap | None = None
 
     def options(self) -> dict[str, Any]:
-        """For ``from_pretrained``. With accelerate, weights go straight to their device, shard by shard."""
+        """Options for ``from_pretrained``. With accelerate, weights go straight to their device, shard by shard."""
         options: dict[str, Any] = {"dtype": self.dtype}
         if self.device_map is not None:
             options["device_map"] = self.device_map
-        elif _there("accelerate"):
+        elif _installed("accelerate"):
             options["device_map"] = {"": self.device}
         if self.quantisation != "none":
             options["quantization_config"] = transformers.BitsAndBytesConfig(
@@ -60,12 +61,12 @@ class Place:
 
 
 def choose(settings: Settings, device_map: DeviceMap | None = None) -> Place:
-    """What the settings ask for, ``"auto"`` decided by this machine.
+    """Turn settings into a `Place`, resolving ``"auto"`` for this machine.
 
-    On CUDA the numbers are bfloat16 where the hardware has them, else float16; elsewhere float32.
+    The automatic number format is bfloat16 on CUDA hardware that supports it, float16 on other CUDA hardware, else float32.
 
     Raises:
-        ModelError: For a device that is not there, or quantisation without its packages.
+        ModelError: If the device does not exist, or the packages for quantisation or a device map are not installed.
     """
     device = _device(settings.device)
     if settings.dtype != "auto":
@@ -75,48 +76,54 @@ def choose(settings: Settings, device_map: DeviceMap | None = None) -> Place:
     else:
         dtype = torch.float32
     if settings.quantisation != "none":
-        _need(f"{settings.quantisation} weights need", "bitsandbytes", "accelerate")
+        _require(f"{settings.quantisation} weights need", "bitsandbytes", "accelerate")
     if device_map is not None:
-        _need("A device_map needs", "accelerate")
+        _require("A device_map needs", "accelerate")
     return Place(device, dtype, settings.quantisation, device_map)
 
 
 def weight_bytes(network: nn.Module, place: Place) -> int:
-    """What the weights of a network, which may be on the meta device, take once they are loaded."""
-    kept: set[str] = set()
+    """Bytes that the weights of a network take once loaded; the network may be on the meta device."""
+    float32_names: set[str] = set()
     if place.dtype == torch.float16 or place.quantisation != "none":
-        kept = {name for module in network.modules() for name in getattr(module, "_keep_in_fp32_modules", None) or ()}
-    whole = network.get_output_embeddings()  # type: ignore[operator]
+        float32_names = {
+            name for module in network.modules() for name in getattr(module, "_keep_in_fp32_modules", None) or ()
+        }
+    output_layer = network.get_output_embeddings()  # type: ignore[operator]
     quantised: set[int] = set()
     if place.quantisation != "none":
         for name, module in network.named_modules():
-            if isinstance(module, nn.Linear) and module is not whole and not kept & set(name.split(".")):
+            if (
+                isinstance(module, nn.Linear)
+                and module is not output_layer
+                and not float32_names & set(name.split("."))
+            ):
                 quantised.add(id(module.weight))
     total = 0.0
     for name, weight in network.named_parameters():
         if id(weight) in quantised:
             total += weight.numel() * QUANTISED[place.quantisation]
         else:
-            wide = kept & set(name.split("."))
-            total += weight.numel() * (torch.float32 if wide else place.dtype).itemsize
+            in_float32 = float32_names & set(name.split("."))
+            total += weight.numel() * (torch.float32 if in_float32 else place.dtype).itemsize
     return round(total)
 
 
 def needed_bytes(network: nn.Module, place: Place) -> int:
-    """What it takes to load a network and run one row."""
+    """Bytes that it takes to load a network and run one row."""
     return round(weight_bytes(network, place) * SLACK) + ONE_ROW
 
 
 def check_fit(network: nn.Module, place: Place, label: str) -> None:
-    """Refuse what does not fit, and name what would.
+    """Refuse a model that does not fit into memory, and name the number formats and devices that would.
 
     Args:
-        network: On the meta device.
-        place: Where it shall go.
-        label: Its name.
+        network: The network, on the meta device.
+        place: Where it is to be loaded.
+        label: The model's name in the error.
 
     Raises:
-        ModelError: If it does not fit.
+        ModelError: If the model does not fit.
     """
     host = free_memory(torch.device("cpu"))
     through_host = place.device != "cpu" and "device_map" not in place.options()
@@ -125,28 +132,28 @@ def check_fit(network: nn.Module, place: Place, label: str) -> None:
             f"{label} would pass through this machine's memory, of which {_gb(host)} are free, on its way to {place.device}; "
             "with accelerate it goes there piece by piece: pip install accelerate."
         )
-    there = free_bytes(place)
-    if needed_bytes(network, place) <= there:
+    free = free_bytes(place)
+    if needed_bytes(network, place) <= free:
         return
     others = [replace(place, quantisation="none", dtype=torch.bfloat16)]
     others += [replace(place, quantisation=name) for name in QUANTISED]
     fitting = [o for o in others if o != place and needed_bytes(network, o) <= free_bytes(o)]
     if place.device != "cpu" and place.device_map is None:
-        at_home = Place("cpu", torch.bfloat16)
-        fitting += [at_home] if needed_bytes(network, at_home) <= free_bytes(at_home) else []
+        on_host = Place("cpu", torch.bfloat16)
+        fitting += [on_host] if needed_bytes(network, on_host) <= free_bytes(on_host) else []
     ways = ", ".join(f"{_named(o, place)} ({_gb(needed_bytes(network, o))})" for o in fitting)
     advice = (
         f"These would fit: {ways}." if fitting else "No other number format would fit either: take a larger machine."
     )
     where = "the devices together" if place.device_map is not None else place.device
     raise ModelError(
-        f"{label} needs about {_gb(needed_bytes(network, place))} ({_format(place)}), and {_gb(there)} are free on {where}. "
+        f"{label} needs about {_gb(needed_bytes(network, place))} ({_format(place)}), and {_gb(free)} are free on {where}. "
         f"{advice} The embedded model, 'tiny', needs a few MB."
     )
 
 
 def free_bytes(place: Place) -> int:
-    """What is free where it shall go; with a device map, on all GPUs and the host together."""
+    """Free bytes at a place; with a device map, those of all GPUs and the host together."""
     if place.device_map is None:
         return free_memory(torch.device(place.device))
     gpus = [torch.device("cuda", i) for i in range(torch.cuda.device_count())]
@@ -166,18 +173,18 @@ def _gb(size: float) -> str:
     return f"{size / 1e9:.1f} GB"
 
 
-def _there(package: str) -> bool:
+def _installed(package: str) -> bool:
     return find_spec(package) is not None
 
 
-def _need(what: str, *packages: str) -> None:
-    missing = [p for p in packages if not _there(p)]
+def _require(what: str, *packages: str) -> None:
+    missing = [p for p in packages if not _installed(p)]
     if missing:
         raise ModelError(f"{what} {' and '.join(missing)}: pip install {' '.join(missing)}.")
 
 
 def _device(wanted: str) -> str:
-    """The device to compute on; ``"auto"`` is CUDA where there is any."""
+    """The device to compute on; ``"auto"`` is CUDA where available, else the CPU."""
     if wanted == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     kind, _, number = wanted.partition(":")

@@ -1,9 +1,9 @@
-"""A stand-in without a network: deterministic, made-up attention and probabilities, to try the pipeline and the pictures.
+"""A mock model without a network: deterministic, made-up attention and probabilities, to try the pipeline and the figures.
 
-At each of three steps it says one of two words, by the sign of a linear function of the patches' grey levels and of the
-words present; the coefficients come from a hash of the question. A patch is heard through the query tokens near its place, a
-word through all that it reads, and what would pass a cut edge is lost. Attention looks like attention (rows sum to one, query
-tokens look around their own place and at contrast) and means nothing. Everything made with it is labelled as synthetic.
+At each of three steps it answers one of two words, by the sign of a linear function of the patches' grey levels and of the words
+present; the coefficients come from a hash of the question. A patch acts through the query tokens near it, a word through the
+query tokens that it attends to; a cut edge removes its share. Attention has the right form (rows sum to one; query tokens attend
+to patches near them and to contrast) and no meaning. Everything made with the mock is labelled as synthetic.
 """
 
 from __future__ import annotations
@@ -17,24 +17,15 @@ import torch
 from torch import Tensor
 
 from stcg_nb.errors import InputError
-from stcg_nb.models.protocol import (
-    CUTS,
-    SITES,
-    Answer,
-    Prompt,
-    Trace,
-    check_cuts,
-    check_question,
-    check_trace,
-    find_words,
-)
+from stcg_nb.models.checks import check_cuts, check_trace
+from stcg_nb.models.protocol import CUTS, SITES, Answer, Prompt, Trace, check_question, find_words
 
 STEPS = (("a", "the"), ("mock", "made-up"), ("answer", "reply"))
 LAYERS = 2
 
 
 class Mock:
-    """The `Model` protocol without a model.
+    """The `Model` protocol without a network.
 
     >>> mock = Mock()
     >>> prompt = mock.prompt("what is this?")
@@ -53,7 +44,7 @@ class Mock:
     edges: tuple[str, ...] = tuple(CUTS)
 
     def with_prompt(self, template: str) -> Mock:
-        return self  # it reads the question alone
+        return self  # the mock has no template
 
     def randomised(self, seed: int) -> Mock:
         raise InputError("The mock has no weights to shuffle; name a real model, such as 'tiny'.")
@@ -70,9 +61,8 @@ class Mock:
         self, images: Sequence[np.ndarray], prompt: Prompt, *, cuts: Mapping[str, np.ndarray] | None = None
     ) -> list[Answer]:
         checked = check_cuts(len(images), self._sizes(prompt), cuts)
-        grey = np.array([_grey(i) for i in images]).reshape(
-            len(images), self.grid[0] * self.grid[1]
-        )  # there may be none
+        # Reshaped, since there may be no image.
+        grey = np.array([_grey(i) for i in images]).reshape(len(images), self.grid[0] * self.grid[1])
         answers = []
         for positive in self._value(grey, np.ones((len(images), len(prompt.words))), prompt, checked) > 0:
             ids = tuple(2 * t + (0 if yes else 1) for t, yes in enumerate(positive))
@@ -81,13 +71,13 @@ class Mock:
         return answers
 
     def target(self, text: str) -> Answer:
-        said = {token: 2 * t + i for t, pair in enumerate(STEPS) for i, token in enumerate(pair)}
+        ids = {token: 2 * t + i for t, pair in enumerate(STEPS) for i, token in enumerate(pair)}
         tokens = tuple(text.split())
         if len(tokens) != len(STEPS) or any(t not in STEPS[i] for i, t in enumerate(tokens)):
             raise InputError(
                 f"The mock cannot say {text!r}; it says one of {', '.join('/'.join(pair) for pair in STEPS)} at each step."
             )
-        return Answer(text, tuple(said[t] for t in tokens), tokens, True)
+        return Answer(text, tuple(ids[t] for t in tokens), tokens, True)
 
     def trace(
         self,
@@ -134,24 +124,31 @@ class Mock:
         return {**sizes, "step": len(STEPS)}
 
     def _value(self, grey: np.ndarray, words: np.ndarray, prompt: Prompt, cuts: Mapping[str, np.ndarray]) -> np.ndarray:
-        """Log-odds of each step's first word, ``[row, step]``."""
+        """Log-odds of the first of each step's two words, in nats, ``[row, step]``.
+
+        Args:
+            grey: Grey level of each patch in standard deviations, ``[row, patch]``.
+            words: 1 where a word is present, else 0, ``[row, word]``.
+            prompt: The question.
+            cuts: For a kind of edge, True where it is cut, bool ``[row, from, to]``.
+        """
         rng = _rng(prompt.question, "value")
-        # A few patches and words carry most of it.
+        # Heavy tails, so that a few patches and words have most of the effect.
         by_patch = rng.standard_t(2, (grey.shape[1], len(STEPS))) * 0.2
         by_word = rng.standard_t(2, (len(prompt.words), len(STEPS)))
-        whole = {kind: np.zeros((len(grey), *(self._sizes(prompt)[d] for d in CUTS[kind])), bool) for kind in CUTS}
-        left = {kind: 1.0 - cut for kind, cut in (whole | dict(cuts)).items()}
+        uncut = {kind: np.zeros((len(grey), *(self._sizes(prompt)[d] for d in CUTS[kind])), bool) for kind in CUTS}
+        kept = {kind: 1.0 - cut for kind, cut in (uncut | dict(cuts)).items()}
         near = np.exp(-self._distances() / 8)
         near /= near.sum(0)
-        seen = np.einsum("qp,rqp,rtq->rtp", near, left["query_patch"], left["step_query"])
-        read = rng.dirichlet(np.ones(self.n_queries), len(prompt.words))
-        understood = np.einsum("wq,rwq->rw", read, left["word_query"]) * words
-        return np.einsum("rp,rtp,pt->rt", grey, seen, by_patch) + np.einsum(
-            "rw,rtw,wt->rt", understood, left["step_word"], by_word
+        patch_share = np.einsum("qp,rqp,rtq->rtp", near, kept["query_patch"], kept["step_query"])
+        attended = rng.dirichlet(np.ones(self.n_queries), len(prompt.words))
+        word_share = np.einsum("wq,rwq->rw", attended, kept["word_query"]) * words
+        return np.einsum("rp,rtp,pt->rt", grey, patch_share, by_patch) + np.einsum(
+            "rw,rtw,wt->rt", word_share, kept["step_word"], by_word
         )
 
     def _distances(self) -> np.ndarray:
-        """Squared, in patches, from each query token's place to each patch: ``[query, patch]``."""
+        """Squared distance from each query token's made-up place to each patch, in squared patch widths, ``[query, patch]``."""
         y, x = np.divmod(np.arange(self.grid[0] * self.grid[1]), self.grid[1])
         at = np.arange(self.n_queries)[:, None]
         return (y - (at // 8 * 4 + 2)) ** 2 + (x - (at % 8 * 2 + 1)) ** 2
@@ -165,6 +162,10 @@ class Mock:
         cuts: Mapping[str, np.ndarray],
         prompt: Prompt,
     ) -> Tensor:
+        """Made-up attention of one row at a site, ``[layer, query, key]``.
+
+        ``grey`` and ``patches`` are ``[patch]``, ``words`` is ``[word]`` and each cut ``[from, to]``, as in `_value`.
+        """
         rows, cols = self.grid
         n_text = self.n_queries + len(prompt.token_ids)
         shape = {
@@ -175,31 +176,31 @@ class Mock:
             "decoder": (len(STEPS), len(STEPS)),
             "cross": (len(STEPS), n_text),
         }[site]
-        none = np.False_
+        no_cut = np.False_
         logits = _rng(prompt.question, site).normal(0, 1, (LAYERS, *shape))
         if site == "qformer_cross":
-            gone = (patches == 0) | cuts.get("query_patch", none)
-            logits[..., 1:] += np.abs(grey) - self._distances() / 8 - 1e9 * gone
+            absent = (patches == 0) | cuts.get("query_patch", no_cut)
+            logits[..., 1:] += np.abs(grey) - self._distances() / 8 - 1e9 * absent
         elif site == "decoder":
             logits += np.triu(np.full(shape, -1e9), 1)
         elif site == "encoder":
             logits[..., self.n_queries :] -= 1e9 * (words == 0)
-            logits[:, self.n_queries :, : self.n_queries] -= 1e9 * cuts.get("word_query", none)
+            logits[:, self.n_queries :, : self.n_queries] -= 1e9 * cuts.get("word_query", no_cut)
         elif site == "cross":
-            logits[..., : self.n_queries] -= 1e9 * cuts.get("step_query", none)
-            logits[..., self.n_queries :] -= 1e9 * ((words == 0) | cuts.get("step_word", none))
+            logits[..., : self.n_queries] -= 1e9 * cuts.get("step_query", no_cut)
+            logits[..., self.n_queries :] -= 1e9 * ((words == 0) | cuts.get("step_word", no_cut))
         return torch.from_numpy(logits).softmax(-1).float()
 
 
 def _two_heads(attention: Tensor) -> list[Tensor]:
-    """Two maps ``[..., query, key]`` with rows of sum one, whose mean is the map: each prefers the keys that the other does not."""
-    taste = torch.cos(torch.arange(attention.shape[-1], dtype=attention.dtype))
-    tilt = (taste - (attention * taste).sum(-1, keepdim=True)) / 2
+    """Split attention ``[..., query, key]`` into two heads that prefer opposite keys; their mean is the given attention."""
+    preference = torch.cos(torch.arange(attention.shape[-1], dtype=attention.dtype))
+    tilt = (preference - (attention * preference).sum(-1, keepdim=True)) / 2
     return [attention * (1 + tilt), attention * (1 - tilt)]
 
 
 def _grey(image: np.ndarray) -> np.ndarray:
-    """Each patch's grey level against the image's own mean, in standard deviations: ``[patch]``."""
+    """Grey level of each patch less the image's mean, in standard deviations, ``[patch]``; image ``[height, width, 3]``."""
     grey = cv2.resize(
         cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float64), (16, 16), interpolation=cv2.INTER_AREA
     ).ravel()
@@ -207,4 +208,5 @@ def _grey(image: np.ndarray) -> np.ndarray:
 
 
 def _rng(question: str, purpose: str) -> np.random.Generator:
+    """A random generator that is seeded by the question and the purpose."""
     return np.random.default_rng(list(hashlib.sha256(f"{purpose}\0{question}".encode()).digest()))

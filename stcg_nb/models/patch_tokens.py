@@ -1,7 +1,8 @@
-"""The image half of LLaVA: no Q-Former; a projection of each patch is an image token, and the language model reads them all.
+"""The image half of LLaVA: each patch, projected, is an image token. There is no Q-Former.
 
-``vision_feature_layer`` says which layers of the vision model (CLIP) are read, usually the last but one; what comes after
-them is no site. ``vision_feature_select_strategy`` says whether CLS is an image token too (``"full"``) or not.
+The config's ``vision_feature_layer`` names the layers of the vision model (CLIP) whose output is projected, usually the last but
+one; later layers do not affect the answer, so they are no part of the site ``vit``. Its ``vision_feature_select_strategy`` is
+``"full"`` if CLS is an image token too.
 """
 
 from __future__ import annotations
@@ -28,9 +29,9 @@ class Patches:
         self._network = network
         config = network.config
         layers = config.vision_config.num_hidden_layers
-        read = config.vision_feature_layer
-        # Of the hidden states number 0 is what enters the first layer; negative numbers count from the end.
-        last = max(r % (layers + 1) for r in ([read] if isinstance(read, int) else read))
+        feature_layers = config.vision_feature_layer
+        # Hidden state 0 is the input of the first layer; negative numbers count from the end.
+        last = max(r % (layers + 1) for r in ([feature_layers] if isinstance(feature_layers, int) else feature_layers))
         used = "|".join(str(i) for i in range(last))
         self.places: Mapping[str, str] = {
             "vit": rf"vision_tower\.(?:vision_model\.)?encoder\.layers\.(?:{used})\.self_attn$"
@@ -54,12 +55,13 @@ class Patches:
     def cuts(self, prompt: Prompt, keep_words: np.ndarray | None, keep_patches: np.ndarray | None, cuts: Cuts) -> Cuts:
         return {}
 
-    def tokenwise(self, keep_patches: np.ndarray | None, cuts: Cuts) -> tuple[np.ndarray | None, Cuts]:
+    def split_cuts(self, keep_patches: np.ndarray | None, cuts: Cuts) -> tuple[np.ndarray | None, Cuts]:
         keep = keep_patches
         if keep is not None:
             keep = np.pad(np.asarray(keep, dtype=bool), ((0, 0), (self._cls, 0)), constant_values=True)
-        widened = {
+        # No edge of CLS is cut, where CLS is an image token.
+        renamed = {
             kind.replace("patch", "query"): np.pad(cut, ((0, 0), (0, 0), (self._cls, 0))) if "patch" in kind else cut
             for kind, cut in cuts.items()
         }
-        return keep, widened
+        return keep, renamed

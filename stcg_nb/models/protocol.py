@@ -1,15 +1,24 @@
-"""What every model offers: read a question, answer it, and answer again under counterfactuals.
+"""The protocol that every model follows: read a question, answer it, and score the answer under counterfactuals.
 
-`Model` is the one protocol; `stcg_nb.models.engine` and `stcg_nb.models.mock` follow it.
+`stcg_nb.models.engine.Engine` and `stcg_nb.models.mock.Mock` implement it. A *site* is one kind of attention in a model:
 
-Places where a model attends are called sites. `vit`: patches (CLS first) to patches. `qformer_self`: query tokens to query
-tokens (where the Q-Former reads the question, its tokens follow). `qformer_cross`: query tokens to patches (CLS first).
-`encoder`: the language model's encoder over image tokens, then text tokens. `decoder`: answer steps to answer steps. `cross`:
-answer steps to the encoder's positions. A language model that is a decoder alone has one site in place of the three,
-`language`: image tokens, then text tokens, then the answer's but the last, to the same; the last text token predicts the first
-step, and each token of the answer the next.
+``vit``
+    In the vision model, patches attend to patches (CLS first).
+``qformer_self``
+    Query tokens attend to query tokens. Where the Q-Former reads the question, the question's tokens follow the query tokens.
+``qformer_cross``
+    Query tokens attend to patches (CLS first).
+``encoder``
+    In the language model's encoder, image tokens and then text tokens attend to each other.
+``decoder``
+    Answer steps attend to answer steps.
+``cross``
+    Answer steps attend to the encoder's positions: image tokens, then text tokens.
+``language``
+    The self-attention of a decoder-only language model, in place of the last three. Its positions are image tokens, then text
+    tokens, then all answer tokens but the last. The last text token predicts the first step, each answer token the next one.
 
-What the language model reads of an image are its image tokens: the Q-Former's query tokens, or the patches themselves.
+The *image tokens* are what the language model reads of an image: the Q-Former's query tokens, or the projected patches.
 """
 
 from __future__ import annotations
@@ -27,21 +36,21 @@ from stcg_nb.errors import InputError
 VISION_SITES = ("vit",)
 QUERY_SITES = ("qformer_self", "qformer_cross")
 TEXT_SITES = ("encoder", "decoder", "cross")
-SITES = VISION_SITES + QUERY_SITES + TEXT_SITES  # of a BLIP-2 with T5
+SITES = VISION_SITES + QUERY_SITES + TEXT_SITES  # the sites of a BLIP-2 with T5
 
-# The edges that can be cut in a model with a Q-Former, by kind: which end attends, and to what.
+# Kinds of edges that can be cut in a model with a Q-Former: the end that attends, and what it attends to.
 CUTS = {
     "word_query": ("word", "query"),
     "query_patch": ("query", "patch"),
     "step_word": ("step", "word"),
     "step_query": ("step", "query"),
 }
-# And in one whose language model reads patches.
+# The same for a model whose language model reads patches.
 PATCH_CUTS = {"word_patch": ("word", "patch"), "step_word": ("step", "word"), "step_patch": ("step", "patch")}
 ENDS = CUTS | PATCH_CUTS
 
-MAX_CHARACTERS = 2000
-MAX_NEW_TOKENS = 40
+MAX_CHARACTERS = 2000  # of a question
+MAX_NEW_TOKENS = 40  # of an answer
 
 
 @dataclass(frozen=True)
@@ -49,14 +58,14 @@ class Prompt:
     """A question as the model reads it.
 
     Attributes:
-        question: The question as asked.
-        text: The whole prompt, the model's template around the question.
-        token_ids: The prompt's tokens, ``[token]``.
-        words: The question's whole words, ``[word]``. The template's are not among them, nor are marks.
-        word_tokens: For each word, the places of its tokens in ``token_ids``.
-        image_at: Before which of the tokens the image's stand.
-        query_text_ids: The prompt's tokens for a Q-Former that reads the question, ``[token]``; else none.
-        query_word_tokens: For each word, the places of its tokens there.
+        question: The question, without surrounding space.
+        text: The whole prompt: the model's template around the question.
+        token_ids: The prompt's token ids, ``[token]``, without a placeholder for the image.
+        words: The question's words, ``[word]``, without punctuation and without the template's words.
+        word_tokens: For each word, the indices of its tokens in ``token_ids``.
+        image_at: Index in ``token_ids`` before which the image tokens are inserted.
+        query_text_ids: The prompt's token ids for a Q-Former that reads the question, ``[token]``; empty for other models.
+        query_word_tokens: For each word, the indices of its tokens in ``query_text_ids``; empty for other models.
     """
 
     question: str
@@ -74,10 +83,10 @@ class Answer:
     """A generated answer.
 
     Attributes:
-        text: The answer, decoded.
-        token_ids: One token a step, ``[step]``, without the end mark; never empty: an empty answer is the end mark alone.
-        tokens: The steps' texts, ``[step]``.
-        ended: Whether the model ended the answer itself, before the limit of tokens.
+        text: The decoded answer.
+        token_ids: One token id per step, ``[step]``, without the end token. An empty answer is the end token alone.
+        tokens: The text of each step's token, ``[step]``.
+        ended: Whether an end token follows the last step: False if the limit on tokens cut the answer off, or if it is empty.
     """
 
     text: str
@@ -88,14 +97,14 @@ class Answer:
 
 @dataclass(frozen=True)
 class Trace:
-    """What the model makes of an answer, teacher-forced, in each counterfactual row.
+    """Scores and attention of one teacher-forced answer in each counterfactual row.
 
     Attributes:
-        p: Probability of the answer's token at each step given the ones before, ``[row, step]``.
-        v: The same as log-odds in nats, ``[row, step]``; unlike log p they do not saturate.
-        flipped: Whether greedy decoding would answer anything else, ``[row]``. Exact: greedy decoding leaves the answer at
-            the first step whose likeliest token differs, and the end mark counts.
-        attention: For each captured site the mean over heads, ``[row, layer, query, key]``, rows summing to one.
+        p: Probability of the answer's token at each step, given the tokens before it, ``[row, step]``.
+        v: The same as log-odds in nats, ``[row, step]``. Unlike log p, log-odds do not saturate.
+        flipped: Whether greedy decoding would give another answer, bool ``[row]``. This is exact: greedy decoding leaves the
+            answer at the first step whose likeliest token differs; the end token counts as a step.
+        attention: For each captured site the mean over heads, ``[row, layer, query, key]``; the keys of a query sum to one.
     """
 
     p: np.ndarray
@@ -108,14 +117,14 @@ class Model(Protocol):
     """What the rest of the package asks of a model.
 
     Attributes:
-        name: As it is shown on figures.
-        revision: Which weights: a digest or the hub's revision.
-        synthetic: True if attention and probabilities are made up: there are no weights.
-        dtypes: Of its weights, such as ``("float32",)``; none without weights.
+        name: Its name on figures.
+        revision: Which weights it has: a digest of local files, or the hub's commit.
+        synthetic: True if there are no weights: attention and probabilities are made up.
+        dtypes: Number formats of its weights, such as ``("float32",)``; empty without weights.
         grid: Rows and columns of the vision model's patches.
-        n_queries: The image tokens that its language model reads.
-        sites: Where it attends.
-        cross_layers: Which layers of its Q-Former look at the patches, ascending; none without a Q-Former.
+        n_queries: Number of image tokens that its language model reads.
+        sites: Its attention sites.
+        cross_layers: The Q-Former's layers that have cross-attention to the patches, ascending; empty without a Q-Former.
         edges: Kinds of edges that can be cut in it, keys of `ENDS`.
     """
 
@@ -130,34 +139,34 @@ class Model(Protocol):
     edges: tuple[str, ...]
 
     def randomised(self, seed: int) -> Model:
-        """The same architecture with its weights shuffled. Raises `InputError` if there are no weights."""
+        """A copy of the model with shuffled weights. Raises `InputError` if there are no weights."""
 
     def with_prompt(self, template: str) -> Model:
-        """The same model with another text around the question, ``{}`` in it. Raises `InputError` if its prompt is fixed."""
+        """The same model with another template; ``{}`` stands for the question. Raises `InputError` if its prompt is fixed."""
 
     def view(self, height: int, width: int) -> tuple[int, int, int, int]:
-        """The part of a picture of this size that the patches cover: x0, y0, x1, y1 in pixels, the latter two exclusive."""
+        """The part of an image of this size that the patches cover: x0, y0, x1, y1 in pixels, x1 and y1 exclusive."""
 
     def prompt(self, question: str) -> Prompt:
-        """Read a question. Raises `InputError` if it is empty or too long."""
+        """Tokenise a question. Raises `InputError` if it is empty or too long."""
 
     def answer(
         self, images: Sequence[np.ndarray], prompt: Prompt, *, cuts: Mapping[str, np.ndarray] | None = None
     ) -> list[Answer]:
-        """Answer greedily, once for each image ``[height, width, 3]``.
+        """Answer by greedy decoding, once per image.
 
         Args:
-            images: The images.
+            images: The images, each uint8 RGB ``[height, width, 3]``.
             prompt: The question.
-            cuts: Edges without which to answer, as in `trace`, with images for rows. There may be cuts at any number of
-                steps; a cut applies when the token of its step is chosen, and later steps are whole.
+            cuts: Edges to knock out, as in `trace`, with one row per image. Cuts of steps may cover any number of steps: each
+                applies while the token of its step is chosen, and steps beyond them keep all edges.
 
         Raises:
             InputError: For cuts of another kind or shape.
         """
 
     def target(self, text: str) -> Answer:
-        """A given answer in the model's tokens, to be scored in place of its own."""
+        """Tokenise a given answer, to be scored in place of the model's own."""
 
     def trace(
         self,
@@ -172,42 +181,43 @@ class Model(Protocol):
         capture: Sequence[str] = (),
         reuse: bool = True,
     ) -> Trace:
-        """Teacher-force `answer` through counterfactual rows, in batches.
+        """Score `answer` by teacher forcing in every counterfactual row, in batches.
 
         Args:
-            images: The distinct images, each ``[height, width, 3]``; an image is encoded once, however many rows use it.
+            images: The distinct images, each uint8 RGB ``[height, width, 3]``. An image is encoded once, however many rows use it.
             prompt: The question.
             answer: The answer whose tokens are scored.
-            image_index: Which image each row sees, ``[row]``; one row for each image if left out.
-            keep_words: True where a word is present, ``[row, word]``. An absent word is cut from the encoder's attention
-                and the decoder's, and from that of a Q-Former that reads the question: nothing sees it.
-            keep_patches: True where a patch is present, ``[row, patch]``. An absent patch is cut from the Q-Former's
-                cross-attention, or from the language model's where that reads patches; the vision model has still seen it
+            image_index: The image of each row, int ``[row]``. Left out: one row per image; a single image serves all rows.
+            keep_words: True where a word is present, bool ``[row, word]``. Nothing attends to an absent word: not the
+                language model, nor a Q-Former that reads the question.
+            keep_patches: True where a patch is present, bool ``[row, patch]``. An absent patch is masked in the Q-Former's
+                cross-attention, or in the language model where that reads patches. The vision model has still seen it
                 (filling the image instead is another estimand).
-            cuts: For a kind of edge, True where the edge is removed, in every layer; one row stands for all. Cuts join what
-                the other masks remove, and the vision model never runs again for them.
-                ``word_query`` ``[row, word, query]``: in the encoder, the word's tokens cannot attend to the query token.
+            cuts: Edges to knock out in every layer: for a kind of edge, bool ``[row or 1, from, to]``, True where the edge is
+                cut. Cuts add to the other masks. The vision model does not run again for them.
+                ``word_query`` ``[row, word, query]``: in the language model's encoder (or decoder, where it has no encoder),
+                the word's tokens cannot attend to the query token.
                 ``query_patch`` ``[row, query, patch]``: in the Q-Former, the query token cannot attend to the patch.
                 ``step_word`` ``[row, step, word]``, ``step_query`` ``[row, step, query]``: in the decoder, the position that
-                predicts the answer's token of that step cannot attend to the word or to the query token.
-                ``word_patch`` ``[row, word, patch]``, ``step_patch`` ``[row, step, patch]``: the same of a language model that
+                predicts the token of that step cannot attend to the word or to the query token.
+                ``word_patch`` ``[row, word, patch]``, ``step_patch`` ``[row, step, patch]``: the same in a language model that
                 reads patches.
-            capture: Sites whose attention is kept.
-            reuse: Keep the images' encodings for later calls. Not worth its memory for images that come once.
+            capture: Sites whose attention is returned.
+            reuse: Cache the images' encodings for later calls. False saves memory when images are used once.
 
         Raises:
-            InputError: For a site or a kind of edge that does not exist, or masks of another shape.
+            InputError: For a site or a kind of edge that the model does not have, or masks of another shape.
         """
 
     def relevance(self, image: np.ndarray, prompt: Prompt, answer: Answer) -> Mapping[str, Tensor]:
-        """Attention times its gradient, per site ``[step, layer, query, key]``.
+        """Attention times its gradient, in nats, per site ``[step, layer, query, key]``.
 
-        The positive part of attention x d(log-odds of the step's token)/d(attention), mean over heads: Chefer et al. 2021
-        (arXiv 2103.15679), equation 5.
+        This is the positive part of attention x d(log-odds of the step's token)/d(attention), averaged over heads: Chefer et
+        al. 2021 (arXiv 2103.15679), equation 5.
         """
 
     def heads(self, image: np.ndarray, prompt: Prompt, answer: Answer) -> Mapping[str, Tensor]:
-        """Attention of every head, per site ``[layer, head, query, key]``, rows summing to one; its mean over heads is `trace`'s."""
+        """Attention of each head, per site ``[layer, head, query, key]``. Its mean over heads equals the attention of `trace`."""
 
 
 def check_question(question: str) -> str:
@@ -217,7 +227,8 @@ def check_question(question: str) -> str:
     'what is this?'
 
     Raises:
-        InputError: If nothing is left, more than 2,000 characters, or characters that are none.
+        InputError: If the question is no text, is empty, has more than 2,000 characters, or holds null characters or lone
+            surrogates.
     """
     if not isinstance(question, str):
         raise InputError(f"The question is a {type(question).__name__}; give it as text.")
@@ -236,7 +247,7 @@ def check_question(question: str) -> str:
 
 
 def find_words(text: str) -> list[tuple[int, int]]:
-    """Where the whole words of a text begin and end; marks around them are left out, but a run of marks alone is a word.
+    """The start and end of each word of a text. Punctuation around a word is left out; punctuation between spaces is a word.
 
     >>> [text[a:b] for text in ("isn't the well-known 🚗 red?",) for a, b in find_words(text)]
     ["isn't", 'the', 'well-known', '🚗', 'red']
@@ -247,60 +258,3 @@ def find_words(text: str) -> list[tuple[int, int]]:
         inner = [word.span() for word in words] or [(0, len(chunk.group()))]
         spans += [(chunk.start() + a, chunk.start() + b) for a, b in inner]
     return spans
-
-
-def check_trace(
-    n_images: int,
-    sizes: Mapping[str, int],
-    image_index: np.ndarray | None,
-    keep_words: np.ndarray | None,
-    keep_patches: np.ndarray | None,
-    cuts: Mapping[str, np.ndarray] | None,
-    capture: Sequence[str],
-    sites: Sequence[str] = SITES,
-    edges: Sequence[str] = tuple(CUTS),
-) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """The rows' images, ``[row]``, and cuts, ``[row, ...]``, once the arguments of `Model.trace` are known to fit together.
-
-    ``sizes`` says how many there are of ``word``, ``query``, ``patch`` and ``step``, ``sites`` and ``edges`` what the model has.
-    """
-    unknown = set(capture) - set(sites)
-    if unknown:
-        raise InputError(f"{sorted(unknown)[0]!r} is no attention site of this model; valid are {', '.join(sites)}.")
-    rows = np.arange(n_images) if image_index is None else np.asarray(image_index)
-    if image_index is None and n_images == 1:
-        masks = [m for m in (keep_words, keep_patches) if m is not None] or list((cuts or {}).values())
-        rows = np.zeros(max((len(m) for m in masks if np.ndim(m)), default=1), dtype=int)
-    if rows.ndim != 1 or (rows.size and not (rows.min() >= 0 and rows.max() < n_images)):
-        raise InputError(f"image_index must be one number from 0 to {n_images - 1} for each row.")
-    for label, mask, width in (
-        ("keep_words", keep_words, sizes["word"]),
-        ("keep_patches", keep_patches, sizes["patch"]),
-    ):
-        if mask is not None and np.shape(mask) != (len(rows), width):
-            raise InputError(f"{label} has shape {np.shape(mask)}; it must be [row, ...] = {(len(rows), width)}.")
-    return rows, check_cuts(len(rows), sizes, cuts, edges)
-
-
-def check_cuts(
-    n_rows: int,
-    sizes: Mapping[str, int],
-    cuts: Mapping[str, np.ndarray] | None,
-    edges: Sequence[str] = tuple(CUTS),
-) -> dict[str, np.ndarray]:
-    """The cuts of every row, ``[row, ...]``; a dimension that is not among ``sizes`` may have any."""
-    checked = {}
-    for kind, cut in (cuts or {}).items():
-        if kind not in edges:
-            raise InputError(f"{kind!r} is no kind of edge that can be cut; valid are {', '.join(edges)}.")
-        cut = np.asarray(cut)
-        fits = cut.ndim == 3 and all(sizes.get(d, n) == n for d, n in zip(ENDS[kind], cut.shape[1:], strict=True))
-        if cut.dtype != bool or not fits or len(cut) not in (1, n_rows):
-            wanted = ", ".join(str(sizes.get(d, "any")) for d in ENDS[kind])
-            rows = "1" if n_rows == 1 else f"1 or {n_rows}"
-            raise InputError(
-                f"The cut of {kind!r} is {cut.dtype} of shape {cut.shape}; it must be bool [row, {', '.join(ENDS[kind])}] "
-                f"= ({rows}, {wanted})."
-            )
-        checked[kind] = np.broadcast_to(cut, (n_rows, *cut.shape[1:]))
-    return checked

@@ -1,7 +1,7 @@
-"""The image half of BLIP-2 and InstructBLIP: a vision model, and a Q-Former whose query tokens look at its patches.
+"""The image half of BLIP-2 and InstructBLIP: a vision model, and a Q-Former whose query tokens attend to its patches.
 
-BLIP-2's Q-Former never sees the question. InstructBLIP's reads it, in a tokenizer of its own, beside the query tokens: its
-image tokens depend on the question, and a word that is absent is cut from there too.
+BLIP-2's Q-Former does not read the question. InstructBLIP's reads it after the query tokens, through its own tokenizer, so the
+image tokens depend on the question, and an absent word is masked in the Q-Former too.
 """
 
 from __future__ import annotations
@@ -54,14 +54,14 @@ class QFormer:
     def cuts(self, prompt: Prompt, keep_words: np.ndarray | None, keep_patches: np.ndarray | None, cuts: Cuts) -> Cuts:
         if keep_patches is None and "query_patch" not in cuts:
             return {}
-        gone = np.zeros((1, 1, 1), dtype=bool)
+        cut_keys = np.zeros((1, 1, 1), dtype=bool)
         if keep_patches is not None:
-            gone = gone | ~np.asarray(keep_patches, dtype=bool)[:, None]
+            cut_keys = cut_keys | ~np.asarray(keep_patches, dtype=bool)[:, None]
         if "query_patch" in cuts:
-            gone = gone | cuts["query_patch"]
-        return {"qformer_cross": np.pad(gone, ((0, 0), (0, 0), (1, 0)))}  # CLS stays
+            cut_keys = cut_keys | cuts["query_patch"]
+        return {"qformer_cross": np.pad(cut_keys, ((0, 0), (0, 0), (1, 0)))}  # CLS is never cut
 
-    def tokenwise(self, keep_patches: np.ndarray | None, cuts: Cuts) -> tuple[np.ndarray | None, Cuts]:
+    def split_cuts(self, keep_patches: np.ndarray | None, cuts: Cuts) -> tuple[np.ndarray | None, Cuts]:
         return None, {kind: cut for kind, cut in cuts.items() if kind != "query_patch"}
 
 
@@ -77,11 +77,11 @@ class QuestionQFormer(QFormer):
         return out.last_hidden_state[:, : self.n_tokens]
 
     def cuts(self, prompt: Prompt, keep_words: np.ndarray | None, keep_patches: np.ndarray | None, cuts: Cuts) -> Cuts:
-        found = dict(super().cuts(prompt, keep_words, keep_patches, cuts))
+        masks = dict(super().cuts(prompt, keep_words, keep_patches, cuts))
         if keep_words is not None:
-            gone = np.zeros((len(keep_words), 1, self.n_tokens + len(prompt.query_text_ids)), dtype=bool)
+            cut_keys = np.zeros((len(keep_words), 1, self.n_tokens + len(prompt.query_text_ids)), dtype=bool)
             for word, places in enumerate(prompt.query_word_tokens):
                 at = [self.n_tokens + t for t in places]
-                gone[:, 0, at] |= ~np.asarray(keep_words, dtype=bool)[:, word, None]
-            found["qformer_self"] = gone
-        return found
+                cut_keys[:, 0, at] |= ~np.asarray(keep_words, dtype=bool)[:, word, None]
+            masks["qformer_self"] = cut_keys
+        return masks

@@ -1,4 +1,4 @@
-"""Reading: a question becomes tokens with its whole words found among them, tokens become an answer."""
+"""Tokenise questions, find the tokens of each word, and decode answers."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from typing import Any
 from stcg_nb.errors import InputError
 from stcg_nb.models.protocol import Answer, Prompt, check_question, find_words
 
-Spans = list[tuple[int, int]]
+Spans = list[tuple[int, int]]  # start and end of each word or token, in characters
 
 
 @dataclass
 class Reader:
-    """The texts of one model.
+    """The tokenizers and the template of one model.
 
     Attributes:
-        tokenizer: The language model's, a fast one.
-        template: What goes around a question, with ``{}`` for it.
-        image_mark: The mark in the template where the image stands; none: before everything.
-        query_tokenizer: That of a Q-Former that reads the question.
+        tokenizer: The language model's fast tokenizer.
+        template: The prompt, with ``{}`` for the question.
+        image_mark: The placeholder of the image in the template; None: the image tokens come first.
+        query_tokenizer: The fast tokenizer of a Q-Former that reads the question; None for other models.
     """
 
     tokenizer: Any
@@ -28,10 +28,11 @@ class Reader:
     query_tokenizer: Any = None
 
     def prompt(self, question: str, limit: int) -> Prompt:
-        """A question in tokens.
+        """Tokenise a question.
 
         Raises:
-            InputError: If it is no question, or has more than `limit` tokens with its template.
+            InputError: If the question is invalid (`check_question`), holds no word that the tokenizer knows, or has more than
+                `limit` tokens with its template.
         """
         question = check_question(question)
         text = self.template.format(question)
@@ -46,37 +47,37 @@ class Reader:
             raise InputError(f"The question has {len(ids)} tokens; this model takes at most {limit}: shorten it.")
         spans = [(start + a, start + b) for a, b in find_words(question)]
         places = _places(spans, offsets)
-        # A tokenizer may drop a character altogether: then there is nothing to cut.
-        there = [i for i, found in enumerate(places) if found]
-        if not there:
+        # A tokenizer may drop all characters of a word; then there are no tokens to cut, and the word is left out.
+        tokenised = [i for i, tokens in enumerate(places) if tokens]
+        if not tokenised:
             raise InputError(f"The model's tokenizer finds no word in the question {question!r}; ask in words.")
         query_ids: list[int] = []
         query_places: list[tuple[int, ...]] = []
         if self.query_tokenizer is not None:
             query_ids, query_offsets = _tokens(self.query_tokenizer, text)
-            query_places = _places([spans[i] for i in there], query_offsets)
+            query_places = _places([spans[i] for i in tokenised], query_offsets)
         return Prompt(
-            question, text, tuple(ids), tuple(text[slice(*spans[i])] for i in there), tuple(places[i] for i in there),
+            question, text, tuple(ids), tuple(text[slice(*spans[i])] for i in tokenised), tuple(places[i] for i in tokenised),
             image_at, tuple(query_ids), tuple(query_places),
         )  # fmt: skip
 
     def answer(self, ids: list[int], ends: tuple[int, ...]) -> Answer:
-        """Tokens up to the first end mark as an answer."""
+        """Decode token ids up to the first end token; `ends` are the ids of end tokens."""
         at = next((i for i, token in enumerate(ids) if token in ends), None)
-        kept, ended = ids[:at], at is not None
-        text = self.tokenizer.decode(kept, skip_special_tokens=True).strip()
-        if not kept:
-            kept, ended = ids[:1], False
-        tokens = [self.tokenizer.decode([i]).strip() or str(self.tokenizer.convert_ids_to_tokens(i)) for i in kept]
-        return Answer(text, tuple(kept), tuple(tokens), ended)
+        kept_ids, ended = ids[:at], at is not None
+        text = self.tokenizer.decode(kept_ids, skip_special_tokens=True).strip()
+        if not kept_ids:
+            kept_ids, ended = ids[:1], False
+        tokens = [self.tokenizer.decode([i]).strip() or str(self.tokenizer.convert_ids_to_tokens(i)) for i in kept_ids]
+        return Answer(text, tuple(kept_ids), tuple(tokens), ended)
 
 
 def _tokens(tokenizer: Any, text: str) -> tuple[list[int], Spans]:
-    """A text's tokens and where each stands in it."""
-    read = tokenizer(text, return_offsets_mapping=True, add_special_tokens=True)
-    return list(read["input_ids"]), list(read["offset_mapping"])
+    """Token ids of a text, and the start and end of each token in it."""
+    encoded = tokenizer(text, return_offsets_mapping=True, add_special_tokens=True)
+    return list(encoded["input_ids"]), list(encoded["offset_mapping"])
 
 
 def _places(words: Spans, offsets: Spans) -> list[tuple[int, ...]]:
-    """Which tokens each word has."""
+    """For each word, the indices of the tokens that overlap it."""
     return [tuple(i for i, (c, d) in enumerate(offsets) if c < d and c < b and d > a) for a, b in words]

@@ -31,7 +31,7 @@ from stcg_nb.models import load, load_model
 from stcg_nb.models import memory as placing
 from stcg_nb.models.attention import install
 from stcg_nb.models.families import FAMILIES
-from stcg_nb.models.loading_progress import loading_told
+from stcg_nb.models.loading_progress import watched_loading
 from stcg_nb.models.memory import Place
 from stcg_nb.progress import Stopped, watching
 from stcg_nb.scenes.pictures import make_scene
@@ -269,14 +269,14 @@ def shows_no_hook() -> bool:
 
 
 def test_bars_of_another_thread_stay_its_own(capsys):
-    with watching(lambda *state: None), loading_told():
+    with watching(lambda *state: None), watched_loading():
         thread = threading.Thread(target=lambda: list(transformers.utils.logging.tqdm(range(3), desc="theirs")))
         thread.start()
         thread.join()
         list(transformers.utils.logging.tqdm(range(3), desc="ours"))
     said = capsys.readouterr().err
     assert "theirs" in said and "ours" not in said
-    with loading_told() as options:
+    with watched_loading() as options:
         assert options == {} and shows_no_hook()  # nobody watches
 
 

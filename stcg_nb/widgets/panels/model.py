@@ -6,7 +6,7 @@ from typing import Any
 
 import ipywidgets as w
 
-from stcg_nb.models.info import facts
+from stcg_nb.models.info import model_info
 from stcg_nb.options import choices
 from stcg_nb.widgets.markup import hint, size, table
 from stcg_nb.widgets.panel import PANELS, WIDE, Panel
@@ -107,7 +107,7 @@ class ModelPanel(Panel):
         if model is None:
             name = self.session.state.model or "nothing"
             return hint(f"{name} is not loaded yet. It loads when it is needed, or now with Load.")
-        f = facts(model)
+        f = model_info(model)
         if model.synthetic:
             return "<b style='color:#a33a00'>SYNTHETIC: the mock is no model; its numbers are made up from the question.</b>"
         rows = [
