@@ -1,4 +1,4 @@
-"""The package's errors: one sentence each that says what was given, what is valid and what to do."""
+"""The package's errors. Each message is one sentence: what was given, what is valid, what to do."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ if TYPE_CHECKING:
 
 
 class StcgError(Exception):
-    """Base of all errors that the package raises on purpose; the command line prints its sentence, no traceback."""
+    """Base class of the package's errors; the command line prints the message without a traceback."""
 
 
 class InputError(StcgError, ValueError):
-    """An image, question, name, parameter or file that cannot be used."""
+    """An invalid image, question, name, parameter or file."""
 
 
 class ModelError(StcgError, RuntimeError):
-    """A checkpoint that cannot be loaded, or that fails the checks after loading."""
+    """A checkpoint that cannot be loaded or fails the checks after loading."""
 
 
 _EXPECTED = {
@@ -42,12 +42,12 @@ _BOUNDS = {
 
 
 def invalid(error: ValidationError, name: str = "", known: Iterable[str] = ()) -> InputError:
-    """What pydantic found first, as one sentence: the parameter, what was given, what is valid.
+    """Turn the first finding of a pydantic error into one sentence: the parameter, what was given, what is valid.
 
     Args:
-        error: Of pydantic.
-        name: Of the parameter; left out, the name of the field.
-        known: The fields that there are, for the sentence about one that does not exist.
+        error: The error of pydantic.
+        name: The parameter's name; if left out, the field's name.
+        known: The names of all fields, listed when an unknown field was given.
 
     >>> from pydantic import TypeAdapter, ValidationError
     >>> try:

@@ -66,13 +66,7 @@ class TableFile:
 
 @dataclass(frozen=True)
 class CellPicture:
-    """A picture in a cell of a Parquet or Arrow file.
-
-    Attributes:
-        file: The file.
-        group: Index of the row group (Parquet) or record batch (Arrow).
-        row: Index of the row in the group.
-    """
+    """A picture in a cell of a file: the row's index in a row group (Parquet) or record batch (Arrow)."""
 
     file: TableFile
     group: int
@@ -96,12 +90,8 @@ class CellPicture:
 
 
 def find_parts(folder: Path, split: Sequence[str]) -> list[Path]:
-    """The Parquet or Arrow files of a split, recognised by the names of files and folders; all files if no name mentions a split.
-
-    Args:
-        folder: Searched with its subfolders.
-        split: The names of the split, such as ``("val", "validation")``.
-    """
+    """The Parquet or Arrow files in a folder whose own or folder's name is one of the split's names, such as ``("val",
+    "validation")``; all files if no name mentions a split."""
     files = sorted(
         p for p in folder.rglob("*") if p.suffix in _COLUMNAR and not p.name.startswith("cache-") and p.is_file()
     )
@@ -149,14 +139,7 @@ def read_table(files: Sequence[Path], name: str, n: int | None = None, seed: int
 
 
 def _record(i: int, row: Mapping[str, Any] | str, picture: Picture | None, folder: Path) -> Record:
-    """Make a record of a row.
-
-    Args:
-        i: Index of the row.
-        row: Its cells by column; or, for a malformed row, a sentence that says what is wrong.
-        picture: Where the picture is, if it is in a cell.
-        folder: The folder that image paths are relative to.
-    """
+    """Make a record of row i: its cells by column, or a sentence that says why it is malformed. Paths start at `folder`."""
     if isinstance(row, str):
         return Record(str(i + 1), None, "", "", problem=row)
     key = _plain(_first(row, "id", "question_id"))
@@ -178,12 +161,11 @@ def _record(i: int, row: Mapping[str, Any] | str, picture: Picture | None, folde
 
 
 def _first(row: Mapping[str, Any], *names: str) -> Any:
-    """The first of these cells that is not empty."""
     return next((row[k] for k in names if row.get(k) not in (None, "")), None)
 
 
 def _plain(value: Any) -> str | None:
-    """A text or number as text; None for anything else."""
+    """A text or number as text; None for other values."""
     return str(value) if isinstance(value, (str, int, float)) and not isinstance(value, bool) else None
 
 
@@ -201,7 +183,7 @@ def _answers(row: Mapping[str, Any]) -> tuple[str, ...] | None:
 
 
 def _csv(file: Path) -> Iterator[Mapping[str, Any] | str]:
-    """The rows of a CSV file; a malformed row is a sentence that says what is wrong."""
+    """The rows of a CSV file; for a malformed row, a sentence that says what is wrong."""
     with file.open(encoding="utf-8-sig", newline="") as lines:
         reader = csv.DictReader(lines, strict=True)
         columns = reader.fieldnames or ()
@@ -216,7 +198,7 @@ def _csv(file: Path) -> Iterator[Mapping[str, Any] | str]:
 
 
 def _jsonl(file: Path) -> Iterator[Mapping[str, Any] | str]:
-    """The rows of a JSON Lines file; a malformed line is a sentence that says what is wrong."""
+    """The rows of a JSON Lines file; for a malformed line, a sentence that says what is wrong."""
     columns: set[str] = set()
     with file.open(encoding="utf-8-sig") as lines:
         for number, line in enumerate(lines, 1):
@@ -257,12 +239,8 @@ def _group_sizes(file: TableFile) -> list[int]:
 def _chosen_cells(
     groups: Sequence[tuple[TableFile, int, int]], chosen: np.ndarray
 ) -> Iterator[tuple[int, Mapping[str, Any], Picture | None]]:
-    """The chosen rows without the bytes of their pictures: index, cells by column, and the picture if it is in a cell.
-
-    Args:
-        groups: File, index and number of rows of each row group.
-        chosen: Indices of the chosen rows over all groups, int ``[row]``.
-    """
+    """The chosen rows, int ``[row]``, without the bytes of their pictures: index, cells, and the picture if it is in a cell.
+    A group is a file, an index in it and a number of rows."""
     start = 0
     for file, group, rows in groups:
         within = chosen[(chosen >= start) & (chosen < start + rows)] - start

@@ -34,7 +34,7 @@ BLUR_SIDE = 256  # larger images are blurred at this size
 INPAINT_RADIUS = 5  # pixels
 
 Fill = Callable[[np.ndarray], np.ndarray]
-"""Takes which regions are absent, bool ``[region]``; returns the packed colours to paint there, broadcast to ``[height, width]``."""
+"""Takes which regions are absent, bool ``[region]``; returns packed colours to paint, broadcastable to ``[height, width]``."""
 
 FILLS = Registry[Callable[[np.ndarray, Regions], Fill]]("fill")
 """Every fill, by name. An entry takes an image, uint8 ``[height, width, 3]``, and its regions, and returns a `Fill`."""

@@ -68,7 +68,7 @@ class Regions:
 
     @cached_property
     def centers(self) -> np.ndarray:
-        """A point inside each region, float ``[region, 2]``: x, y in pixels, the middle of the region's pixel nearest its centroid."""
+        """A point inside each region, the centre of its pixel nearest to its centroid: x, y in pixels, float ``[region, 2]``."""
         centers = []
         for i, (x0, y0, x1, y1) in enumerate(self.boxes):
             ys, xs = np.nonzero(self.labels[y0:y1, x0:x1] == i)

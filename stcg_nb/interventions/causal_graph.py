@@ -105,8 +105,8 @@ class Causes:
         return self.intercept + masks @ self.node_coefficient.T + together(masks, self.links) @ self.link_coefficient.T
 
     def measure(self, game: Game, masks: np.ndarray) -> np.ndarray:
-        """Measured values of masks bool ``[mask, player]``, nats, ``[mask, step]``. Only masks that are not in `masks` need a forward
-        pass."""
+        """Measured values of masks bool ``[mask, player]``, nats, ``[mask, step]``. Only masks that were not measured before run
+        through the model."""
         known = _by_mask(self.masks, self.values)
         fresh = np.array([mask.tobytes() not in known for mask in masks])
         if fresh.any():

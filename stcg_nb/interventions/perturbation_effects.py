@@ -84,7 +84,7 @@ def sensitivities(
 
 
 def _traced(case: Case, image: np.ndarray) -> tuple[Trace, np.ndarray]:
-    """The teacher-forced trace on an image ``[height, width, 3]``, and its word-region links by attention, ``[1, word, region]``."""
+    """Teacher-force the answer on an image ``[height, width, 3]``: the trace, and links by attention ``[1, word, region]``."""
     trace, links = traced_attention(case, [image])
     return trace, links.by_region(case).word_patch
 
