@@ -1,4 +1,4 @@
-"""Structured Temporal Counterfactual Graphs: what the answer of a vision-language model rests on.
+"""Structured Temporal Counterfactual Graphs: explain which words and regions the answer of a vision-language model rests on.
 
 >>> import stcg_nb
 >>> path, question = stcg_nb.demo()
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __version__ = version("stcg-nb")
 __all__ = ["STCG", "Case", "__version__", "demo", "explain", "load_model"]
 
-# torch and transformers take seconds to import; nobody waits for them before they are used.
+# Imported on first use, because torch and transformers take seconds to import.
 _HOMES = {
     "Case": "stcg_nb.case",
     "STCG": "stcg_nb.graph.stcg",

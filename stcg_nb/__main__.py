@@ -1,4 +1,4 @@
-"""``python -m stcg_nb`` is ``stcg``."""
+"""``python -m stcg_nb`` runs the command ``stcg``."""
 
 import sys
 

@@ -1,8 +1,7 @@
 """The case that is explained: a model, an image at working size, a prompt, an answer and regions.
 
-Everything that measures takes a `Case`, so that attention, interventions and faithfulness see the same picture and score the same
-answer. A picture larger than `WORKING_SIDE` is scaled down first, since a model sees a few hundred pixels; its regions are
-scaled with it.
+All measurements take a `Case`, so attention, interventions and faithfulness use the same image and score the same answer. An
+image larger than `WORKING_SIDE` is scaled down together with its regions, since models read a few hundred pixels.
 """
 
 from __future__ import annotations
@@ -32,14 +31,14 @@ class Case:
     """One answer of one model to one question about one image, and the image's regions.
 
     Attributes:
-        model: Loaded.
-        image: At working size, uint8 ``[height, width, 3]``.
+        model: The loaded model.
+        image: The image at working size, uint8 ``[height, width, 3]``.
         prompt: The question as the model reads it.
         answer: The answer whose tokens are scored.
-        regions: Of `image`.
+        regions: The regions of `image`.
 
     Raises:
-        InputError: For regions of an image of another size.
+        InputError: If the regions are of an image of another size.
     """
 
     model: Model
@@ -61,50 +60,51 @@ class Case:
         regions: str | Regions = "slic",
         answer: str | Answer | None = None,
     ) -> Case:
-        """Make a case from what a user gives.
+        """Make a case from an image, a question and a model.
 
         Args:
             image: A path, a PIL image, or an array ``[height, width, 3]``.
-            question: In words; the model's prompt goes around it.
+            question: The question alone; the model's prompt template is added to it.
             model: A loaded model, or a name for `stcg_nb.load_model`.
-            regions: ``"slic"``, ``"slic:30"``, ``"grid"``, ``"grid:8x8"`` or `Regions` of your own, of the image as it is given.
-            answer: The answer to score; the model's own if left out.
+            regions: ``"slic"``, ``"slic:30"``, ``"grid"``, ``"grid:8x8"`` or `Regions` of the image at
+                its original size.
+            answer: The answer to score; the model's greedy answer if left out.
 
         Raises:
-            InputError: For an image, question, answer or regions that cannot be used.
+            InputError: If the image, question, answer or regions are invalid.
             ModelError: If the model cannot be loaded.
 
         >>> case = Case.read(np.zeros((2000, 3000, 3), np.uint8), "what is this?", "mock", regions="grid:2x2")
         >>> case.image.shape, case.regions.n, case.answer.text
         ((683, 1024, 3), 4, 'a made-up reply')
         """
-        whole = read_image(image)
-        picture, parts = working_copy(whole, make_regions(whole, regions))
+        original = read_image(image)
+        working_image, working_regions = working_copy(original, make_regions(original, regions))
         if isinstance(model, str):
             model = load_model(model)
         prompt = model.prompt(question)
         if answer is None:
-            answer = model.answer([picture], prompt)[0]
+            answer = model.answer([working_image], prompt)[0]
         elif isinstance(answer, str):
             answer = model.target(answer)
-        return cls(model, picture, prompt, answer, parts)
+        return cls(model, working_image, prompt, answer, working_regions)
 
     def of(self, image: np.ndarray) -> Case:
-        """The same case with another picture of the same size."""
+        """The same case with another image of the same size, uint8 ``[height, width, 3]``."""
         return replace(self, image=image)
 
     def trace(self, images: Sequence[np.ndarray] | None = None, **masks: Any) -> Trace:
-        """Teacher-force the answer.
+        """Teacher-force the answer, on the case's image unless others are given.
 
         Args:
-            images: In place of the case's own, each ``[height, width, 3]``.
-            masks: As for `stcg_nb.models.protocol.Model.trace`.
+            images: Images in place of the case's, each uint8 ``[height, width, 3]``.
+            masks: Masks, cuts and captures, as for `stcg_nb.models.protocol.Model.trace`.
         """
         return self.model.trace([self.image] if images is None else images, self.prompt, self.answer, **masks)
 
     @cached_property
     def patch_share(self) -> np.ndarray:
-        """Which share of each patch a region covers, ``[patch, region]``."""
+        """Share of each patch's area that each region covers, 0 to 1, ``[patch, region]``; rows sum to one."""
         return self.regions.patch_weights(*self.model.grid, self.view).T
 
     @cached_property
@@ -114,12 +114,12 @@ class Case:
 
     @property
     def view(self) -> tuple[int, int, int, int]:
-        """The part of the image that the patches cover: x0, y0, x1, y1 in pixels, the latter two exclusive."""
+        """The part of the image that the patches cover: x0, y0, x1, y1 in pixels, x1 and y1 exclusive."""
         return self.model.view(*self.image.shape[:2])
 
 
 def working_copy(image: np.ndarray, regions: Regions) -> tuple[np.ndarray, Regions]:
-    """An image ``[height, width, 3]`` and its regions at working size; as they are where scaling would lose a region."""
+    """Scale an image ``[height, width, 3]`` and its regions to working size; both stay as they are if a region would vanish."""
     small = thumbnail(image, WORKING_SIDE)
     labels = cv2.resize(regions.labels, small.shape[1::-1], interpolation=cv2.INTER_NEAREST)
     if np.unique(labels).size < regions.n:

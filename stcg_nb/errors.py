@@ -1,4 +1,4 @@
-"""The package's errors: one sentence each that says what was given, what is valid and what to do."""
+"""The package's errors. Each message is one sentence: what was given, what is valid, what to do."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ if TYPE_CHECKING:
 
 
 class StcgError(Exception):
-    """Base of all errors that the package raises on purpose; the command line prints its sentence, no traceback."""
+    """Base class of the package's errors; the command line prints the message without a traceback."""
 
 
 class InputError(StcgError, ValueError):
-    """An image, question, name, parameter or file that cannot be used."""
+    """An invalid image, question, name, parameter or file."""
 
 
 class ModelError(StcgError, RuntimeError):
-    """A checkpoint that cannot be loaded, or that fails the checks after loading."""
+    """A checkpoint that cannot be loaded or fails the checks after loading."""
 
 
 _EXPECTED = {
@@ -43,7 +43,7 @@ _BOUNDS = {
 
 
 def invalid(error: ValidationError, name: str = "", fields: Mapping[str, FieldInfo] | None = None) -> InputError:
-    """What pydantic found first, as one sentence: the parameter, what was given, what is valid.
+    """Turn the first finding of a pydantic error into one sentence: the parameter, what was given, what is valid.
 
     Args:
         error: Of pydantic.

@@ -1,15 +1,15 @@
-"""From an image and a question to an STCG: the one verb of the package.
+"""`explain`: from an image and a question to an STCG.
 
-1. The model answers greedily; the answer is then teacher-forced in every counterfactual run.
-2. Every perturbation of the image runs in one batch with the image itself: delta W, delta p, flips.
-3. An estimator aligns words and answer steps with patches by attention; regions gather their share of each patch.
-4. Each word is cut and each region removed, one at a time: the effect on each step's log-odds. These are interventions, so they
-   say what the answer rests on, where attention only correlates.
-5. What several do together a causal graph says, fitted to random masks (`stcg_nb.interventions.causal_graph`): intervals,
-   interactions, and verdicts on attention. The graph keeps alignment and causes side by side.
-6. The image is blanked as a whole: the visual reliance of each step.
-7. What lasts and what drifts over the answer, each against the same steps in any other order (`stcg_nb.graph.temporal`). Links of
-   a step are those by cause where a causal graph was fitted, else those by attention.
+1. The model answers greedily; every later run teacher-forces this answer.
+2. The image and all its perturbations run in one batch: delta W, delta p, flips.
+3. An estimator aligns words and answer steps with patches by attention; each patch is split among the regions by area.
+4. Leave-one-out: each word is cut and each region removed, one at a time; the effect is the loss of each step's log-odds. These are
+   interventions, so they show what the answer rests on, while attention only correlates with it.
+5. A causal graph is fitted to masks that remove several players at once (`stcg_nb.interventions.causal_graph`). It adds intervals,
+   interactions and verdicts on attention. The STCG keeps alignment and causal weights side by side.
+6. The whole image is blanked: the loss of each step's log-odds is its visual reliance.
+7. Persistence and drift over the answer's steps are tested against the same steps in other orders (`stcg_nb.graph.temporal`). They
+   use causal links if a causal graph was fitted, else links by attention.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from stcg_nb.interventions.verdicts import attended
 from stcg_nb.models.protocol import Model, Trace
 from stcg_nb.options import Options, help_text
 
-THUMBNAIL = 160
+THUMBNAIL = 160  # pixels of the longer side of a perturbed image's thumbnail
 
 
 def explain(
@@ -50,17 +50,17 @@ def explain(
 
         Args:
             image: A path, a PIL image, or an array ``[height, width, 3]``.
-            question: In words; the model's prompt goes around it.
+            question: The question alone; the model's prompt template is added to it.
             model: A loaded model, or a name for `stcg_nb.load_model`.
-            options: All options together, in place of their defaults.
-            changes: Single options by name:
+            options: All options as one record; the defaults if left out.
+            changes: Options by name, which override `options`:
     {options}
 
         Returns:
             The graph, with words ``[word]``, regions ``[region]`` and answer steps ``[step]``.
 
         Raises:
-            InputError: For an image, question or option that cannot be used.
+            InputError: If the image, question or an option is invalid.
             ModelError: If the model cannot be loaded.
 
         >>> from stcg_nb.scenes import make_scene
@@ -98,15 +98,16 @@ def explain(
 
 
 def _with_options(function: Any) -> None:
-    """Give a function that takes options by name their signature and their help texts, for editors and `help`."""
-    given = inspect.signature(function, eval_str=False)
+    """Add the options to the signature and the docstring of a function that takes them as keyword arguments, for editors and
+    `help`."""
+    signature = inspect.signature(function, eval_str=False)
     fields = Options.model_fields
-    named = [
+    keywords = [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=field.annotation)
         for name, field in fields.items()
     ]
-    own = [p for p in given.parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
-    function.__signature__ = given.replace(parameters=[*own, *named])
+    others = [p for p in signature.parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
+    function.__signature__ = signature.replace(parameters=[*others, *keywords])
     listed = "\n".join(f"            ``{name}``: {help_text(name)}." for name in fields)
     function.__doc__ = (inspect.getdoc(function) or "").replace("{options}", listed)
 
@@ -115,16 +116,18 @@ _with_options(explain)
 
 
 def _effect(game: Game, causes: Causes | None, trace: Trace) -> np.ndarray:
-    """What each step loses without each player, nats, ``[step, player]``; nothing is asked that a causal graph has tried."""
+    """Leave-one-out effects, nats, ``[step, player]``. Masks that the causal graph has measured are not run again."""
     alone = without(game.n_players)
     return (trace.v[0] - (game(alone) if causes is None else causes.measure(game, alone))).T
 
 
 def _aligned(case: Case, estimator: str) -> Alignment:
+    """The alignment of the case's words and steps with its regions."""
     return aligned(case, estimator).by_region(case)
 
 
 def _causal(game: Game, causes: Causes | None, effect: np.ndarray, trace: Trace, seed: int) -> Arrays:
+    """The causal arrays: from leave-one-out effects in nats, ``[step, player]``, and the causal graph if one was fitted."""
     if causes is None:
         return single_effects(effect, game.n_words)
     maps = {site: m[0] for site, m in trace.attention.items()}
@@ -132,7 +135,7 @@ def _causal(game: Game, causes: Causes | None, effect: np.ndarray, trace: Trace,
 
 
 def _inputs(case: Case, image: np.ndarray, regions: Regions, trace: Trace) -> Arrays:
-    """What was asked and answered; picture and regions as they were given, not at working size."""
+    """The arrays of question and answer, and the image ``[height, width, 3]`` and its regions at their original size."""
     return {
         "word_text": np.array(case.prompt.words), "token_text": np.array(case.answer.tokens), "image": image,
         "region_labels": regions.labels, "region_box": regions.boxes.astype(np.int64), "p": trace.p[0], "v": trace.v[0],
@@ -140,8 +143,14 @@ def _inputs(case: Case, image: np.ndarray, regions: Regions, trace: Trace) -> Ar
 
 
 def _in_time(links: np.ndarray, effect: np.ndarray, reliance: np.ndarray, seed: int) -> tuple[Arrays, dict[str, Any]]:
-    """How the steps' links ``[step, region]``, effects ``[step, player]`` and reliance ``[step]`` change, and tests against
-    the steps in other orders."""
+    """How links, effects and reliance change from step to step, as arrays and as tests against other orders of the steps.
+
+    Args:
+        links: Links from steps to regions, ``[step, region]``.
+        effect: Leave-one-out effects, nats, ``[step, player]``.
+        reliance: Visual reliance, nats, ``[step]``.
+        seed: Seeds the random orders.
+    """
     spread = temporal.entropy(links)
     order_js, order_p, orders = temporal.order_test(links, seed)
     tests = {
@@ -159,7 +168,7 @@ def _in_time(links: np.ndarray, effect: np.ndarray, reliance: np.ndarray, seed: 
 
 
 def _perturbed(case: Case, perturbed: Sequence[Perturbed], trace: Trace, links: Alignment) -> Arrays:
-    """What each perturbation did; the first row of `trace` and `links` is the picture as it is."""
+    """The arrays of the perturbations. Row 0 of `trace` and `links` is the unperturbed image."""
     w0, wk = links.word_patch[0], links.word_patch[1:]
     thumbs = [thumbnail(p.image, THUMBNAIL) for p in perturbed]
     empty = np.zeros((0, *thumbnail(case.image, THUMBNAIL).shape), np.uint8)
@@ -175,7 +184,7 @@ def _perturbed(case: Case, perturbed: Sequence[Perturbed], trace: Trace, links: 
 
 
 def _provenance(case: Case, options: Options) -> dict[str, Any]:
-    """What was explained, how, and with which versions."""
+    """The graph's attributes: question, answer, model, options and versions."""
     return {
         "question": case.prompt.question, "answer": case.answer.text,
         "model": case.model.name, "model_revision": case.model.revision, "synthetic": case.model.synthetic,

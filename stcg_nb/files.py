@@ -1,10 +1,10 @@
-"""Files that survive a run that is killed: replaced as a whole or not at all, or grown record by record.
+"""Writing files so that a killed run leaves no broken ones: atomically, or record by record.
 
-1. `replacing` writes beside the file's place, forces the content to disk and only then renames it onto the place. `write` does so
-   with bytes that are at hand.
-2. `Records` keeps a long run question by question in a JSON Lines file. Its first line, the head, says what is measured, so two
-   runs are never mixed. A record is on the disk before the next one begins; a last line that was cut off is dropped.
-3. `results_folder` removes what it wrote if the work fails.
+1. `replacing` writes a temporary file in the same folder, flushes it to disk and then renames it onto the target. `write` does this
+   for given bytes.
+2. `Records` stores the results of a long run in a JSON Lines file, one line per question. Its first line, the head, says what is
+   measured, so two runs are never mixed. Each record is on disk before the next one begins; an incomplete last line is dropped.
+3. `results_folder` removes the files of a block that fails.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from typing import IO, Any
 from stcg_nb.errors import InputError
 
 PARTIAL = ".partial"
-"""How the name of a file ends while it is written."""
+"""Suffix of a file's name while it is being written."""
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[IO[bytes]]:
-    """A binary file that replaces `path` when the block ends well, and is deleted when the block fails.
+    """Open a binary file that replaces `path` when the block succeeds and is deleted when the block fails.
 
     Raises:
         OSError: If the file cannot be written.
@@ -46,7 +46,7 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
 
 
 def write(path: str | PathLike[str], data: bytes) -> Path:
-    """Write a file as a whole or not at all.
+    """Write a file atomically: completely or not at all.
 
     Raises:
         InputError: If the folder does not exist or cannot be written.
@@ -64,11 +64,11 @@ def write(path: str | PathLike[str], data: bytes) -> Path:
 
 
 class Records:
-    """The records of a long run, which goes on where it stopped.
+    """The records of a long run, so that a stopped run can resume.
 
     Args:
-        path: Of the JSON Lines file; its folders are made. None keeps nothing.
-        head: What is measured, of whom and how.
+        path: The JSON Lines file; its folders are created. None stores nothing.
+        head: The settings of the run, such as model, seed and sizes.
 
     >>> folder = tempfile.TemporaryDirectory()
     >>> records = Records(Path(folder.name) / "lengths.jsonl", {"unit": "cm"})
@@ -80,13 +80,13 @@ class Records:
 
     def __init__(self, path: Path | None, head: Mapping[str, Any]) -> None:
         self.path = path
-        self._head = json.loads(_line(head))  # as it comes out of the file: tuples become lists
+        self._head = json.loads(_line(head))  # as read back from the file: tuples become lists
 
     def read(self) -> list[Any]:
-        """What was measured already; the file is begun if there is none.
+        """Read the records of an earlier run; creates the file if there is none.
 
         Raises:
-            InputError: If the file is of another run, damaged, or cannot be read or written.
+            InputError: If the file belongs to another run, is damaged, or cannot be read or written.
         """
         if self.path is None:
             return []
@@ -114,7 +114,7 @@ class Records:
         return records
 
     def append(self, record: Any) -> Any:
-        """Keep a record, on the disk, and return it as `read` will: through JSON, so a resumed run gives what a whole one does.
+        """Store a record on disk, and return it as `read` returns it (through JSON), so that a resumed run equals an unbroken one.
 
         Raises:
             InputError: If the file cannot be written.
@@ -135,29 +135,29 @@ def _line(content: Any) -> bytes:
     return (json.dumps(content, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
-def differing(kept: Mapping[str, Any], wanted: Mapping[str, Any]) -> str | None:
-    """The first entry in which what a run was begun with differs from what is wanted now, in words; None if they agree.
+def differing(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> str | None:
+    """The first entry in which the head of a stored run differs from the wanted head, in words; None if they are equal.
 
     >>> differing({"model": "tiny", "seed": 0}, {"model": "tiny", "seed": 1})
     'seed 0, not 1'
 
     Raises:
-        TypeError: If `kept` is no mapping.
+        TypeError: If `stored` is not a mapping.
     """
-    if not isinstance(kept, Mapping):
+    if not isinstance(stored, Mapping):
         raise TypeError("it does not say what it is of")
-    key = next((k for k in {**kept, **wanted} if kept.get(k) != wanted.get(k)), None)
-    return None if key is None else f"{key} {kept.get(key)!r}, not {wanted.get(key)!r}"
+    key = next((k for k in {**stored, **wanted} if stored.get(k) != wanted.get(k)), None)
+    return None if key is None else f"{key} {stored.get(key)!r}, not {wanted.get(key)!r}"
 
 
 def prepare_folder(folder: Path) -> list[Path]:
-    """Make a results folder, or take an empty one.
+    """Create a results folder, or use an empty one.
 
     Returns:
-        The folders that were made, the innermost first.
+        The folders that were created, innermost first.
 
     Raises:
-        InputError: If it holds files, is a file, or cannot be made or written; then nothing is made.
+        InputError: If the folder holds files, is a file, or cannot be created or written; nothing is created then.
     """
     made: list[Path] = []
     try:
@@ -180,12 +180,12 @@ def prepare_folder(folder: Path) -> list[Path]:
 
 @contextmanager
 def results_folder(folder: Path) -> Iterator[list[Path]]:
-    """A results folder, new or empty, for a block that puts each file it has written on the list.
+    """A new or empty results folder. The block appends every file it writes to the yielded list.
 
-    If the block fails, its files and the folders that were made for it are removed, and nothing else.
+    If the block fails, these files and the folders that were created are removed, and nothing else.
 
     Raises:
-        InputError: As `prepare_folder`.
+        InputError: As for `prepare_folder`.
     """
     made = prepare_folder(folder)
     written: list[Path] = []
@@ -200,5 +200,5 @@ def _remove(files: Sequence[Path], folders: Sequence[Path]) -> None:
     for path in files:
         path.unlink(missing_ok=True)
     for path in folders:
-        with suppress(OSError):  # somebody else has put something there: it stays
+        with suppress(OSError):  # not empty: somebody else's files stay
             path.rmdir()

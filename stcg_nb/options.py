@@ -1,7 +1,7 @@
 """The options of an explanation, declared once: names, defaults, valid values, ranges and help texts.
 
-`stcg_nb.explain`, the command line, sweeps, the panels' state and "Show code" all read them from `Options`. A new option, or another
-default, is one edit here.
+`stcg_nb.explain`, the command line, sweeps, the panels' state and "Show code" all read them from `Options`. A new option or
+a new default is one edit here.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from stcg_nb.registry import Registry
 
 @dataclass(frozen=True)
 class OneOf:
-    """Marks a text, or a list of texts, that must be among listed names.
+    """Annotates a field whose value, a name or several names, must be valid.
 
     Attributes:
-        check: Raises `InputError` for a name that is not valid.
-        listed: The valid names.
+        check: Raises `InputError` for an invalid name.
+        listed: Returns the valid names.
     """
 
     check: Callable[[str], object]
@@ -44,13 +44,13 @@ class OneOf:
 
 
 def one_of(known: Registry[Any]) -> OneOf:
-    """A name that a registry knows."""
+    """Annotates a field whose value must be a name, or names, of a registry."""
     return OneOf(known.__getitem__, lambda: known)
 
 
 @dataclass(frozen=True)
 class Checked:
-    """Marks a value that a function checks."""
+    """Annotates a field whose value `check` accepts; it raises `InputError` for an invalid one."""
 
     check: Callable[[Any], object]
 
@@ -68,7 +68,7 @@ def _enough_masks(n: int) -> None:
 
 
 class Strict(BaseModel):
-    """A frozen record of choices; a value that is not valid is an `InputError` of one sentence."""
+    """Base of frozen option records; an invalid value raises an `InputError` of one sentence."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -80,10 +80,10 @@ class Strict(BaseModel):
 
 
 class Options(Strict):
-    """How to explain.
+    """The options of an explanation. Each field's description says what it is.
 
     Raises:
-        InputError: For an option that does not exist, or a value that is not valid.
+        InputError: For an unknown option or an invalid value.
 
     >>> Options(estimator="rollout").masks
     256
@@ -127,16 +127,16 @@ class Options(Strict):
     )
 
     def but(self, **changes: Any) -> Self:
-        """The same with some options changed.
+        """A copy with some options changed.
 
         Raises:
-            InputError: As for `Options`.
+            InputError: For an unknown option or an invalid value.
         """
         return type(self)(**{**dict(self), **changes})
 
 
 def choices(name: str, record: type[BaseModel] = Options) -> tuple[str, ...] | None:
-    """The valid values of an option; None where it has a range instead of a list.
+    """The valid values of an option; None if they are not a list.
 
     >>> choices("estimator"), choices("seed")
     (('attention', 'gradient', 'rollout'), None)
@@ -149,7 +149,7 @@ def choices(name: str, record: type[BaseModel] = Options) -> tuple[str, ...] | N
 
 
 def help_text(name: str, record: type[BaseModel] = Options) -> str:
-    """What an option is, its valid values and its default, for whoever lists options.
+    """An option's description, valid values and default, as one line of help.
 
     >>> help_text("removal")
     'what an absent region is: median, mean, blur, inpaint, cut (default median)'

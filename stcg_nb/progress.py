@@ -1,8 +1,8 @@
-"""Progress of long work, which whoever started it can watch and stop.
+"""Progress of long loops, which a caller can watch and stop.
 
-Long loops run inside `progress`. Seen by nobody they show a bar (tqdm, after a second). Inside `watching` they show none and tell
-the watcher instead; what the watcher raises, such as `Stopped`, ends the work at that point, so that stopping needs no
-cooperation beyond the bar. A bar inside another one reports the outer one's progress.
+Long loops run inside `progress`. Without a watcher they show a bar (tqdm, after one second). Inside `watching` they call the
+watcher instead. An exception that the watcher raises, such as `Stopped`, ends the loop there, so a loop needs no further code to
+be stoppable. A loop inside another loop reports the outer loop's progress.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from tqdm.auto import tqdm
 from stcg_nb.errors import StcgError
 
 Watcher = Callable[[str, float, float], None]
-"""Told what is going on, how much of it is done, and of how much."""
+"""Called with the name of the work, how much is done, and how much there is in total."""
 
 _watcher: ContextVar[Watcher | None] = ContextVar("stcg_watcher", default=None)
 
 
 class Stopped(StcgError):
-    """Raised by a watcher to end what it watches."""
+    """A watcher raises this to end the work it watches."""
 
 
 @contextmanager
 def watching(watcher: Watcher) -> Iterator[None]:
-    """Tell `watcher` of all progress inside the block, in this thread.
+    """Report all progress inside the block to `watcher`, in this thread.
 
     >>> seen = []
     >>> with watching(lambda *state: seen.append(state)), progress("masks", 3, "mask") as advance:
@@ -44,41 +44,41 @@ def watching(watcher: Watcher) -> Iterator[None]:
 
 
 def watcher() -> Watcher | None:
-    """Who watches this thread, if anybody does."""
+    """This thread's watcher, or None."""
     return _watcher.get()
 
 
 @contextmanager
 def without_bars() -> Iterator[None]:
-    """Show no bar inside the block, for work whose caller has a bar already; whoever watches this thread still does."""
-    told = _watcher.get()
-    with watching((lambda *_: None) if told is None else told):
+    """Show no bars inside the block, because the caller shows one of its own; this thread's watcher is still called."""
+    current = _watcher.get()
+    with watching((lambda *_: None) if current is None else current):
         yield
 
 
 def say(sentence: str) -> None:
-    """Write a sentence to stderr, above the bars that are shown there."""
+    """Write a sentence to stderr, above any bars."""
     tqdm.write(sentence, file=sys.stderr)
 
 
 @contextmanager
 def progress(what: str, total: float, unit: str, done: float = 0) -> Iterator[Callable[[float], object]]:
-    """A loop's progress: call what it yields with how many `unit` more of `total` are done.
+    """The progress of a loop. Yields a function to call with the amount of work that was just done.
 
     Args:
-        what: The work's name.
-        total: How much there is to do.
-        unit: Of the total, in the singular.
-        done: How much an earlier run has done already.
+        what: The name of the work.
+        total: The total amount of work.
+        unit: The unit of `total`, in the singular.
+        done: The amount that an earlier run has done.
     """
-    told = _watcher.get()
-    if told is None:
+    outer = _watcher.get()
+    if outer is None:
         with tqdm(total=total, initial=done, desc=what, unit=unit, delay=1, leave=False) as bar:
             yield bar.update
         return
 
     def report(*inner: object) -> None:
-        told(what, done, total)
+        outer(what, done, total)
 
     def advance(n: float) -> None:
         nonlocal done

@@ -1,6 +1,7 @@
-"""Things that are chosen by name: perturbations, fills, estimators, figures, datasets, measures.
+"""Registries of what is chosen by name: perturbations, fills, estimators, figures, datasets, measures.
 
-A module adds its own by a decorator. `import_all` imports every module of a package, so that a new one needs no list to be in.
+A module registers its entry by a decorator. `import_all` imports every module of a package, so a new module needs no entry in any
+list.
 """
 
 from __future__ import annotations
@@ -16,13 +17,13 @@ T = TypeVar("T")
 
 
 class Registry(Mapping[str, T]):
-    """What can be chosen, by name, in the order in which it was added.
+    """A mapping from names to entries, in the order of registration.
 
     Args:
-        what: What each of them is, for the error that lists the valid names.
+        what: The noun for one entry, used in the error that lists the valid names.
 
     Raises:
-        InputError: For a name that nothing has.
+        InputError: On access to an unknown name.
 
     >>> colours = Registry[str]("colour")
     >>> colours.add("sky", "blue")
@@ -36,20 +37,20 @@ class Registry(Mapping[str, T]):
     def __init__(self, what: str) -> None:
         self._what, self._known = what, dict[str, T]()
 
-    def add(self, name: str, thing: T) -> None:
-        """Add a thing; an earlier one of the same name is replaced, as by a notebook cell that runs twice."""
-        self._known[name] = thing
+    def add(self, name: str, entry: T) -> None:
+        """Register an entry. It replaces an earlier one of the same name, as when a notebook cell runs twice."""
+        self._known[name] = entry
 
     def remove(self, name: str) -> None:
-        """Take a thing away again."""
+        """Remove an entry."""
         del self._known[name]
 
     def named(self, name: str) -> Callable[[T], T]:
-        """The decorator that adds what it decorates."""
+        """A decorator that registers what it decorates."""
 
-        def add(thing: T) -> T:
-            self.add(name, thing)
-            return thing
+        def add(entry: T) -> T:
+            self.add(name, entry)
+            return entry
 
         return add
 
@@ -69,10 +70,10 @@ class Registry(Mapping[str, T]):
 
 
 def import_all(package: str) -> None:
-    """Import every module of a package, so that all that they register is there.
+    """Import every module of a package, so that each registers its entries.
 
     Args:
-        package: Its dotted name.
+        package: The package's dotted name.
     """
     for module in pkgutil.iter_modules(import_module(package).__path__):
         import_module(f"{package}.{module.name}")

@@ -1,9 +1,9 @@
-"""Settings from the environment, in one place and typed.
+"""Settings from environment variables, typed and in one place.
 
-``STCG_MODEL`` names the model. The original study's flags keep working: ``USE_MOCK_MODEL=1`` asks for the mock,
-``STCG_FORCE_REAL=1`` for a real checkpoint (that of ``STCG_MODEL`` if it names one, else `DEFAULT_REAL`) and wins over
-``USE_MOCK_MODEL``; ``STCG_IMAGE_PATH`` is the notebooks' image. ``STCG_DEVICE``, ``STCG_DTYPE``, ``STCG_QUANTISATION`` and
-``STCG_REVISION`` say how a checkpoint is loaded; ``STCG_SEED`` is the rest.
+``STCG_MODEL`` names the model. The original study's flags still work: ``USE_MOCK_MODEL=1`` selects the mock;
+``STCG_FORCE_REAL=1`` selects a real checkpoint (``STCG_MODEL`` if that names one, else `DEFAULT_REAL`) and overrides
+``USE_MOCK_MODEL``. ``STCG_IMAGE_PATH`` is the notebooks' image, ``STCG_SEED`` their seed. ``STCG_DEVICE``, ``STCG_DTYPE``,
+``STCG_QUANTISATION`` and ``STCG_REVISION`` set how a checkpoint is loaded.
 """
 
 from __future__ import annotations
@@ -18,16 +18,15 @@ from stcg_nb.errors import invalid
 
 DEFAULT_REAL = "Salesforce/blip2-flan-t5-xl"
 
-
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 Quantisation = Literal["none", "8bit", "4bit"]
 
 
 class Settings(BaseSettings):
-    """What the environment asks for.
+    """The settings in the environment.
 
     Raises:
-        InputError: For a value that is not valid; the sentence names the variable and what it takes.
+        InputError: If a value is invalid; the message names the variable and its valid values.
 
     >>> Settings(use_mock_model=True).model_name
     'mock'
@@ -63,7 +62,7 @@ class Settings(BaseSettings):
 
     @property
     def model_name(self) -> str:
-        """The model that the flags together ask for."""
+        """The name of the model that the flags together select."""
         if self.force_real:
             return DEFAULT_REAL if self.model in ("tiny", "mock") else self.model
         return "mock" if self.use_mock_model else self.model

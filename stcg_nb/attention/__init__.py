@@ -1,4 +1,4 @@
-"""What a model attends to: links by attention, one head at a time, and what the answer loses when an edge is cut."""
+"""Attention: alignment by several estimators, alignment of single heads, and attention knockout."""
 
 from stcg_nb.attention.alignment import ESTIMATORS, Alignment, align, needed_sites
 from stcg_nb.attention.heads import head_alignment, of_head, sites_of

@@ -1,9 +1,10 @@
-"""Structural alignment: how strongly words and answer steps are linked to image patches, from what a model attends to.
+"""Structural alignment: how strongly words and answer steps are linked to image patches, computed from attention.
 
 BLIP-2 has no direct attention from text to patches. The path is text token -> query token (in the language model) -> patch (in the
-Q-Former, over what the vision model made of it). Each estimator of `stcg_nb.attention.estimators` follows it in its own way.
+Q-Former's cross-attention to the vision model's output). Each estimator in `stcg_nb.attention.estimators` composes links along
+this path in its own way.
 
-Attention from one forward pass correlates with what an answer rests on; it does not prove it (Jain and Wallace 2019).
+Attention in one forward pass correlates with what an answer rests on, but does not prove it (Jain and Wallace 2019).
 """
 
 from __future__ import annotations
@@ -23,12 +24,14 @@ from stcg_nb.models.protocol import SITES, VISION_SITES, Model, Prompt, Trace
 
 @dataclass(frozen=True)
 class Alignment:
-    """Links, all at least 0. Leading dimensions (``...``: counterfactual rows) are kept.
+    """Links between words, answer steps and patches (or regions, after `by_region`); dimensionless, at least 0.
+
+    Leading dimensions (``...``), such as one for pictures, are optional.
 
     Attributes:
-        word_patch: S, ``[..., word, patch]``.
-        step_patch: A, ``[..., step, patch]``.
-        step_word: B, ``[..., step, word]``.
+        word_patch: S, from words to patches, ``[..., word, patch]``.
+        step_patch: A, from steps to patches, ``[..., step, patch]``.
+        step_word: B, from steps to words, ``[..., step, word]``.
     """
 
     word_patch: np.ndarray
@@ -36,24 +39,28 @@ class Alignment:
     step_word: np.ndarray
 
     def row(self, i: int) -> Alignment:
-        """One counterfactual row."""
+        """Entry i of the first leading dimension."""
         return Alignment(self.word_patch[i], self.step_patch[i], self.step_word[i])
 
     def by_region(self, case: Case) -> Alignment:
-        """The same links with regions in place of patches: a region gathers its share of each patch."""
+        """The same links with regions in place of patches: each patch is split among the regions by area."""
         return Alignment(self.word_patch @ case.patch_share, self.step_patch @ case.patch_share, self.step_word)
 
     @property
     def step_player(self) -> np.ndarray:
-        """From each step to words, then to patches or regions, ``[..., step, player]``."""
+        """Links from each step to the words, then to the patches (or regions), ``[..., step, player]``."""
         return np.concatenate([self.step_word, self.step_patch], axis=-1)
 
 
 def needed_sites(estimator: str, sites: Sequence[str] = SITES) -> tuple[str, ...]:
-    """What an estimator needs captured of a model's sites.
+    """The sites whose attention an estimator needs captured.
+
+    Args:
+        estimator: One of `ESTIMATORS`.
+        sites: The model's sites.
 
     Raises:
-        InputError: For another estimator.
+        InputError: For an unknown estimator.
 
     >>> needed_sites("attention")
     ('qformer_self', 'qformer_cross', 'encoder', 'decoder', 'cross')
@@ -62,10 +69,10 @@ def needed_sites(estimator: str, sites: Sequence[str] = SITES) -> tuple[str, ...
 
 
 def aligned(case: Case, estimator: str = "attention") -> Alignment:
-    """Alignment of a case's words and steps with patches.
+    """Run the model and compute the alignment of a case's words and steps with patches.
 
     Raises:
-        InputError: For another estimator.
+        InputError: For an unknown estimator.
 
     >>> aligned(Case.read(np.zeros((32, 32, 3), np.uint8), "what is this?", "mock")).word_patch.shape
     (3, 256)
@@ -78,46 +85,53 @@ def aligned(case: Case, estimator: str = "attention") -> Alignment:
 
 
 def traced_attention(case: Case, images: Sequence[np.ndarray], *, reuse: bool = True) -> tuple[Trace, Alignment]:
-    """Teacher-force the answer on several pictures, and align by attention in each.
+    """Teacher-force the answer on several pictures, and compute the alignment by attention on each.
 
     Args:
-        case: Whose prompt and answer.
-        images: Each ``[height, width, 3]``.
+        case: The case whose prompt and answer are used.
+        images: Pictures, each uint8 ``[height, width, 3]``.
         reuse: As for `stcg_nb.models.protocol.Model.trace`.
 
     Returns:
-        The trace, and the alignment by patch with a leading dimension for pictures.
+        The trace, and the alignment with patches, with a leading dimension for pictures.
     """
     trace = case.trace(images, capture=needed_sites("attention", case.model.sites), reuse=reuse)
     return trace, align("attention", trace.attention, case.model, case.prompt)
 
 
 def align(estimator: str, maps: Maps, model: Model, prompt: Prompt) -> Alignment:
-    """Alignment of words and steps with patches, from maps that are there already.
+    """The alignment of words and steps with patches, from captured maps.
 
     Args:
         estimator: One of `ESTIMATORS`.
-        maps: For each needed site ``[..., layer, query, key]``: `Trace.attention`, or `Model.relevance` (a row is a step) for
-            an estimator by gradient.
-        model: Where they come from.
+        maps: For each needed site ``[..., layer, query, key]``: attention as in `Trace.attention`, or, for an estimator by
+            gradient, attention times gradient as from `Model.relevance`, with a leading dimension for steps.
+        model: The model that the maps were captured from.
         prompt: The question.
 
     Raises:
-        InputError: For another estimator.
+        InputError: For an unknown estimator.
     """
     links = ESTIMATORS[estimator].compose({site: m.double() for site, m in maps.items()}, model, prompt)
     word_patch = _by_word(links.text_patch, prompt.word_tokens, -2, torch.mean)
     step_word = _by_word(links.step_text, prompt.word_tokens, -1, torch.sum)
     if links.step_query_text.shape[-1]:
-        heard = torch.tensor([len(tokens) > 0 for tokens in prompt.query_word_tokens])
-        there = _by_word(links.query_text_patch, prompt.query_word_tokens, -2, torch.mean)
-        word_patch = torch.where(heard[:, None], (word_patch + there) / 2, word_patch)
+        in_qformer = torch.tensor([len(tokens) > 0 for tokens in prompt.query_word_tokens])
+        qformer_patch = _by_word(links.query_text_patch, prompt.query_word_tokens, -2, torch.mean)
+        word_patch = torch.where(in_qformer[:, None], (word_patch + qformer_patch) / 2, word_patch)
         step_word = step_word + _by_word(links.step_query_text, prompt.query_word_tokens, -1, torch.sum)
     return Alignment(word_patch.numpy(), links.step_patch.numpy(), step_word.numpy())
 
 
 def _by_word(links: Tensor, words: Sequence[Sequence[int]], dim: int, gather: Callable[..., Tensor]) -> Tensor:
-    """Tokens of a dimension gathered into words; a word without tokens there has nothing."""
+    """Gather the tokens along a dimension into words; the links of a word without tokens are 0.
+
+    Args:
+        links: ``[..., token, ...]``.
+        words: Positions of each word's tokens.
+        dim: The dimension of tokens.
+        gather: Combines a word's tokens: `torch.mean` or `torch.sum`.
+    """
     parts = []
     for tokens in words:
         part = links.index_select(dim, torch.tensor(tokens, dtype=torch.long))

@@ -1,8 +1,8 @@
-"""Alignment by attention of one head of one layer at a time.
+"""Alignment by attention, separately for each head of each layer at one site.
 
 The estimator `attention` (`stcg_nb.attention.alignment`) averages heads and layers at every site. Here one site keeps them
-apart, and the
-others stay averaged. Links are linear in each site's map, so the mean over layers and heads is the estimator's alignment again.
+apart and the others stay averaged. Links are linear in each site's map, so the mean over the site's layers and heads is the
+estimator's alignment.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from stcg_nb.models import Model
 
 
 def head_alignment(case: Case, site: str) -> xr.Dataset:
-    """What each head at a site links.
+    """The alignment by attention for each head at a site.
 
     Args:
-        case: Whose words and steps are linked with its regions.
-        site: Where heads and layers are kept apart, one of `sites_of`.
+        case: The case whose words, steps and regions are linked.
+        site: The site whose heads and layers are kept apart, one of `sites_of`.
 
     Returns:
         ``word_region`` ``[layer, head, word, region]``, ``step_region`` ``[layer, head, step, region]`` and ``step_word``
-        ``[layer, head, step, word]``, all at least 0.
+        ``[layer, head, step, word]``; dimensionless, at least 0.
 
     Raises:
-        InputError: For another site.
+        InputError: If `site` is not one of `sites_of`.
 
     >>> case = Case.read(np.zeros((32, 32, 3), np.uint8), "what is this?", "mock", regions="grid:2x2")
     >>> dict(head_alignment(case, "cross").sizes)
@@ -39,20 +39,20 @@ def head_alignment(case: Case, site: str) -> xr.Dataset:
     if site not in sites_of(model):
         raise InputError(f"{site!r} has no heads that links go through; valid are {', '.join(sites_of(model))}.")
     maps = dict(model.heads(case.image, case.prompt, case.answer))
-    # At the other sites heads are averaged here, and layers by `align`; at this one `align` has but one layer to average.
-    apart = {s: m[:, :, None] if s == site else m.mean(1) for s, m in maps.items()}
-    found = align("attention", apart, model, case.prompt).by_region(case)
+    # `align` averages layers. At this site it gets one layer at a time; at the other sites heads are averaged here.
+    by_head = {s: m[:, :, None] if s == site else m.mean(1) for s, m in maps.items()}
+    alignment = align("attention", by_head, model, case.prompt).by_region(case)
     layers, heads = maps[site].shape[:2]
 
-    def whole(links: np.ndarray) -> np.ndarray:
-        """With layers and heads, also where a link does not go through the site."""
+    def expanded(links: np.ndarray) -> np.ndarray:
+        """``[layer, head, ...]``, also for links that do not pass through the site and so have no such dimensions."""
         return np.broadcast_to(links, (layers, heads, *links.shape[-2:]))
 
     return xr.Dataset(
         {
-            "word_region": (("layer", "head", "word", "region"), whole(found.word_patch)),
-            "step_region": (("layer", "head", "step", "region"), whole(found.step_patch)),
-            "step_word": (("layer", "head", "step", "word"), whole(found.step_word)),
+            "word_region": (("layer", "head", "word", "region"), expanded(alignment.word_patch)),
+            "step_region": (("layer", "head", "step", "region"), expanded(alignment.step_patch)),
+            "step_word": (("layer", "head", "step", "word"), expanded(alignment.step_word)),
         },
         attrs={"site": site},
     )
@@ -64,12 +64,12 @@ def sites_of(model: Model) -> tuple[str, ...]:
 
 
 def of_head(stcg: STCG, links: xr.Dataset, layer: int | None, head: int | None) -> STCG:
-    """The same graph with a head's links in place of its own alignment.
+    """The same graph with the alignment of one head in place of its own.
 
     Args:
-        stcg: Of the same image, question and answer.
-        links: From `head_alignment`.
-        layer, head: Which; the mean over all where left out.
+        stcg: A graph of the same image, question and answer.
+        links: The result of `head_alignment`.
+        layer, head: Index of the layer and of the head; None takes the mean over all.
 
     Raises:
         InputError: For a layer or head that does not exist.

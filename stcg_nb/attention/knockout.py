@@ -1,22 +1,22 @@
-"""Edge cutting: remove links inside the model, one or many, and see what the answer loses.
+"""Attention knockout: cut one or several attention edges inside the model and measure the effect on the answer.
 
-This is attention knockout (Geva et al. 2023, arXiv 2304.14767): an edge is masked before the softmax in every layer that
-has it, so that its share of attention goes to what is left; everything else runs as before. Four kinds lie on the way
-from image and question to an answer token, named with the end that attends first:
+A cut (Geva et al. 2023, arXiv 2304.14767) masks an edge before the softmax in every layer that has it, so its share of attention
+goes to the remaining keys; everything else runs as before. Four kinds of edges lead from image and question to an answer token.
+The first part of a kind's name is the end that attends:
 
 ``word_query``
     In the language model (its encoder, where it has one), a word's tokens cannot attend to a query token.
 ``query_region``
     In the Q-Former's cross-attention, a query token cannot attend to a region's patches. A patch belongs to the region that
-    covers most of it; the vision model has still seen it.
+    covers most of it. The vision model still reads it.
 ``step_word``, ``step_query``
-    In the decoder, the position that predicts a step's token cannot attend to a word or to a query token. A later step
-    may still lose by it, through the decoder's own attention to that position; an earlier one never does.
+    In the decoder, the position that predicts a step's token cannot attend to a word or to a query token. The cut may change
+    later steps too, through the decoder's self-attention to that position; it never changes earlier steps.
 
-Where the language model reads patches (LLaVA), ``word_region`` and ``step_region`` take the place of those with query tokens.
+Where the language model reads patches (LLaVA), ``word_region`` and ``step_region`` replace the kinds with query tokens.
 
-The effect of an edge on a step is v with every edge less v without this one, v being the log-odds of the answer's token in
-nats: positive where the edge supports the token. The answer is teacher-forced, and the vision model runs once for all edges.
+The effect of an edge on a step is v with all edges minus v without this edge, where v is the log-odds of the answer's token in
+nats: positive where the edge supports the token. The answer is teacher-forced. The vision model runs once for all edges.
 """
 
 from __future__ import annotations
@@ -34,13 +34,10 @@ from stcg_nb.errors import InputError
 from stcg_nb.models import Answer, Model, Trace
 from stcg_nb.progress import progress
 
-KINDS = (
-    "word_query",
-    "query_region",
-    "step_word",
-    "step_query",
-)  # of a model with query tokens; `kinds` says any model's
-CHUNK = 64
+KINDS = ("word_query", "query_region", "step_word", "step_query")
+"""The kinds of edges of a model with query tokens; `kinds` gives those of any model."""
+
+CHUNK = 64  # cuts in one batch
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,11 +45,11 @@ class Cut:
     """An answer with all edges and without the chosen ones.
 
     Attributes:
-        answer: The answer that is scored in both.
+        answer: The answer that is scored before and after the cut.
         p_before, p_after: Probability of each step's token, ``[step]``.
-        v_before, v_after: The same as log-odds in nats, ``[step]``.
-        flipped: Whether greedy decoding without the edges says anything else than `answer`.
-        new_answer: What it says; `answer` unless flipped.
+        v_before, v_after: Log-odds of each step's token in nats, ``[step]``.
+        flipped: Whether greedy decoding without the edges gives another answer than `answer`.
+        new_answer: The answer of greedy decoding without the edges; `answer` unless flipped.
     """
 
     answer: Answer
@@ -65,7 +62,7 @@ class Cut:
 
     @property
     def effect(self) -> np.ndarray:
-        """What each step's token loses, in nats, ``[step]``; positive where the edges support it."""
+        """The loss of each step's log-odds, nats, ``[step]``; positive where the edges support the token."""
         return self.v_before - self.v_after
 
 
@@ -83,15 +80,16 @@ def cut_effects(case: Case, kind: str) -> xr.DataArray:
     """The effect of cutting each edge of a kind, one at a time.
 
     Args:
-        case: Whose answer is scored.
+        case: The case whose answer is scored.
         kind: One of the model's `kinds`.
 
     Returns:
-        Nats, float64 ``[step, word, query]``, ``[step, query, region]``, ``[step, from_step, word]`` or
-        ``[step, from_step, query]`` (or region for query): the loss of a step's token when an edge is cut, here at `from_step`.
+        The loss of each step's log-odds when an edge is cut, nats, float64 ``[step, word, query]``, ``[step, query, region]``,
+        ``[step, from_step, word]`` or ``[step, from_step, query]`` (with region for query where the language model reads
+        patches). `from_step` is the step whose edge is cut.
 
     Raises:
-        InputError: For another kind.
+        InputError: If `kind` is not one of the model's `kinds`.
 
     >>> case = Case.read(np.zeros((32, 32, 3), np.uint8), "what is this?", "mock")
     >>> dict(cut_effects(case, "step_word").sizes)
@@ -125,10 +123,10 @@ def cut_effects(case: Case, kind: str) -> xr.DataArray:
 
 
 def cut(case: Case, edges: Iterable[tuple[str, str]]) -> Cut:
-    """Remove chosen edges together.
+    """Cut several edges at once.
 
     Args:
-        case: Whose answer is scored.
+        case: The case whose answer is scored.
         edges: Pairs of nodes, in either order, such as ``("word:3", "query:5")``, ``("query:5", "region:7")``,
             ``("step:1", "word:3")`` or ``("step:1", "query:5")``.
 
@@ -144,7 +142,7 @@ def cut(case: Case, edges: Iterable[tuple[str, str]]) -> Cut:
     for edge in edges:
         kind, place = _find(case, edge)
         masks.setdefault(kind, np.zeros((1, *_ends(case, kind)), dtype=bool))[0][place] = True
-    # A first row without cuts, so that both are computed alike.
+    # The first row has no cuts; one batch computes both rows alike.
     trace = _traced(case, 2, {kind: np.concatenate([np.zeros_like(mask), mask]) for kind, mask in masks.items()})
     flipped = bool(trace.flipped[1])
     new = case.answer
@@ -154,7 +152,7 @@ def cut(case: Case, edges: Iterable[tuple[str, str]]) -> Cut:
 
 
 def _sizes(case: Case) -> dict[str, int]:
-    """How many nodes there are; of two that an edge joins, the one that comes first here attends."""
+    """Number of nodes of each type. Of the two ends of an edge, the one whose type comes first here attends."""
     return {
         "step": len(case.answer.token_ids),
         "word": len(case.prompt.words),
@@ -164,6 +162,7 @@ def _sizes(case: Case) -> dict[str, int]:
 
 
 def _coords(case: Case) -> dict[str, tuple[str, Any]]:
+    """xarray coordinates of every dimension that an effect may have."""
     sizes = _sizes(case)
     steps = np.arange(sizes["step"])
     return {
@@ -178,13 +177,13 @@ def _coords(case: Case) -> dict[str, tuple[str, Any]]:
 
 
 def _ends(case: Case, kind: str) -> tuple[int, int]:
-    """How many nodes a kind of edges has at either end."""
+    """Number of nodes at the attending and at the attended end of a kind of edges."""
     first, second = kind.split("_")
     return _sizes(case)[first], _sizes(case)[second]
 
 
 def _find(case: Case, edge: tuple[str, str]) -> tuple[str, tuple[int, int]]:
-    """An edge's kind and its place among those."""
+    """An edge's kind, and its attending and attended node."""
     sizes, valid = _sizes(case), kinds(case.model)
     matches = [
         re.fullmatch(r"(step|word|query|region):(\d{1,6})", str(node))
@@ -194,13 +193,18 @@ def _find(case: Case, edge: tuple[str, str]) -> tuple[str, tuple[int, int]]:
     kind = "_".join(name for name, _ in nodes)
     if len(matches) != 2 or kind not in valid or any(i >= sizes[name] for name, i in nodes):
         ends = {end for known in valid for end in known.split("_")}
-        there = ", ".join(f"{name}:0 to {name}:{n - 1}" for name, n in sizes.items() if name in ends)
-        raise InputError(f"{edge!r} is no edge; valid are pairs of {', '.join(valid)} among {there}.")
+        valid_nodes = ", ".join(f"{name}:0 to {name}:{n - 1}" for name, n in sizes.items() if name in ends)
+        raise InputError(f"{edge!r} is no edge; valid are pairs of {', '.join(valid)} among {valid_nodes}.")
     return kind, (nodes[0][1], nodes[1][1])
 
 
 def _by_patch(case: Case, masks: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Masks ``[row, end, end]`` by kind as a model takes them: with patches for regions."""
+    """Cuts as `Model.trace` takes them: with patches for regions.
+
+    Args:
+        case: The case whose patches belong to regions.
+        masks: For each kind which edges are cut, bool ``[row, attending, attended]``.
+    """
     return {
         kind.replace("region", "patch"): mask[..., case.patch_owner] if kind.endswith("region") else mask
         for kind, mask in masks.items()
@@ -208,18 +212,19 @@ def _by_patch(case: Case, masks: Mapping[str, np.ndarray]) -> dict[str, np.ndarr
 
 
 def _traced(case: Case, n_rows: int, masks: Mapping[str, np.ndarray]) -> Trace:
+    """The teacher-forced trace of `n_rows` rows, each with its own cuts ``[row, attending, attended]`` by kind."""
     return case.trace(image_index=np.zeros(n_rows, dtype=int), cuts=_by_patch(case, masks))
 
 
 def cut_edges(names: Iterable[str], model: Model) -> list[tuple[str, str]]:
-    """The edges of attention to cut for links of a graph.
+    """The attention edges to cut for links of a graph.
 
     Args:
-        names: Links, such as ``"word:3>step:1"`` or ``"region:7>step:1"``.
-        model: Whose query tokens there are.
+        names: Links, such as ``"word:3>step:1"`` or ``"region:7>step:1"``. For a region, the edges from all query tokens to it.
+        model: The model whose edges are cut.
 
     Raises:
-        InputError: For what no attention carries.
+        InputError: For a link that is not from a word or region to an answer token.
 
     >>> from stcg_nb import load_model
     >>> cut_edges(["word:3>step:1"], load_model("mock"))
@@ -241,7 +246,7 @@ def cut_edges(names: Iterable[str], model: Model) -> list[tuple[str, str]]:
 
 
 def can_cut(name: str | None) -> bool:
-    """Whether a link can be cut.
+    """Whether `cut_edges` accepts a link of a graph.
 
     >>> can_cut("word:3>step:1"), can_cut("region:1>region:2@0"), can_cut("word:3")
     (True, False, False)

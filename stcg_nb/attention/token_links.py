@@ -1,6 +1,7 @@
-"""Links between the tokens of a model's parts, from which every estimator composes alignment.
+"""Links between the tokens of a model's parts, from which every estimator composes an alignment. Links are dimensionless.
 
-An estimator registers itself in `ESTIMATORS` (`stcg_nb.attention.estimators`): from attention maps to `TokenLinks`.
+An estimator is a function from attention maps to `TokenLinks`. The modules of `stcg_nb.attention.estimators` register theirs in
+`ESTIMATORS`.
 """
 
 from __future__ import annotations
@@ -20,10 +21,13 @@ Maps = Mapping[str, Tensor]
 
 @dataclass(frozen=True)
 class ImageLinks:
-    """What image tokens link to.
+    """Links of the image tokens (query tokens, or patches where the language model reads those).
 
-    ``patch`` ``[..., token, patch]``; where the Q-Former reads the question, ``text_patch`` ``[..., its token, patch]`` and
-    ``text`` ``[..., token, its token]``.
+    Attributes:
+        patch: From image tokens to patches, ``[..., image token, patch]``.
+        text_patch: From the question's tokens in the Q-Former to patches, ``[..., text token, patch]``.
+        text: From image tokens to the question's tokens in the Q-Former, ``[..., image token, text token]``. Like `text_patch`
+            it has no text tokens where the Q-Former does not read the question.
     """
 
     patch: Tensor
@@ -33,7 +37,13 @@ class ImageLinks:
 
 @dataclass(frozen=True)
 class LanguageLinks:
-    """Links in the language model: text to image tokens, ``[..., text, token]``, steps to both ``[..., step, token or text]``."""
+    """Links in the language model.
+
+    Attributes:
+        text_image: From text tokens to image tokens, ``[..., text token, image token]``.
+        step_image: From answer steps to image tokens, ``[..., step, image token]``.
+        step_text: From answer steps to text tokens, ``[..., step, text token]``.
+    """
 
     text_image: Tensor
     step_image: Tensor
@@ -42,7 +52,15 @@ class LanguageLinks:
 
 @dataclass(frozen=True)
 class TokenLinks:
-    """All links, by token."""
+    """Composed links, by token.
+
+    Attributes:
+        text_patch: From the language model's text tokens to patches, ``[..., text token, patch]``.
+        step_patch: From answer steps to patches, ``[..., step, patch]``.
+        step_text: From answer steps to the language model's text tokens, ``[..., step, text token]``.
+        query_text_patch: From the question's tokens in the Q-Former to patches, ``[..., Q-Former text token, patch]``.
+        step_query_text: From answer steps to the question's tokens in the Q-Former, ``[..., step, Q-Former text token]``.
+    """
 
     text_patch: Tensor
     step_patch: Tensor
@@ -53,12 +71,12 @@ class TokenLinks:
 
 @dataclass(frozen=True)
 class Estimator:
-    """A way to read alignment off a model.
+    """A way to compute alignment from attention.
 
     Attributes:
-        compose: From maps, the model and the prompt to links by token.
+        compose: Composes the links by token from maps, model and prompt.
         by_gradient: Whether the maps are attention times its gradient (`Model.relevance`) instead of attention.
-        reads_vision: Whether it needs the vision model's attention too.
+        reads_vision: Whether the estimator also needs the vision model's attention.
     """
 
     compose: Callable[[Maps, Model, Prompt], TokenLinks]
@@ -71,6 +89,7 @@ ESTIMATORS = Registry[Estimator]("estimator")
 
 
 def composed(image: ImageLinks, language: LanguageLinks) -> TokenLinks:
+    """The links from text tokens and steps through image tokens to patches."""
     return TokenLinks(
         language.text_image @ image.patch, language.step_image @ image.patch, language.step_text,
         image.text_patch, language.step_image @ image.text,
@@ -78,33 +97,49 @@ def composed(image: ImageLinks, language: LanguageLinks) -> TokenLinks:
 
 
 def text_rows(joint: Tensor, n: int, prompt: Prompt) -> LanguageLinks:
-    """The links of a decoder's one map ``[..., position, position]``: image tokens, text, answer."""
+    """The links in a decoder-only language model.
+
+    Args:
+        joint: Its map ``[..., position, position]``; positions are image tokens, then text tokens, then the answer's tokens.
+        n: Number of image tokens.
+        prompt: The prompt, whose tokens are the text tokens.
+    """
     width = n + len(prompt.token_ids)
     steps = joint[..., width - 1 :, :]
     return LanguageLinks(joint[..., n:width, :n], steps[..., :n], steps[..., n:width])
 
 
 def qformer_links(inner: Tensor, outer: Tensor, n: int) -> ImageLinks:
-    """A Q-Former's links among its tokens, and from them to the vision model's positions, of which CLS is no place."""
+    """The links of a Q-Former's query tokens.
+
+    Args:
+        inner: Links among the Q-Former's tokens, query tokens first, ``[..., token, token]``.
+        outer: Links from its tokens to the vision model's positions, ``[..., token, 1 + patch]``; position 0, CLS, is dropped.
+        n: Number of query tokens.
+    """
     return ImageLinks(outer[..., :n, 1:], outer[..., n:, 1:], inner[..., :n, n:])
 
 
 def patch_links(patch: Tensor) -> ImageLinks:
-    """Image tokens that are patches."""
+    """The links of image tokens where the language model reads patches.
+
+    Args:
+        patch: ``[..., image token, patch]``.
+    """
     return ImageLinks(patch, patch[..., :0, :], patch[..., :, :0])
 
 
 def padded(rows: Tensor, count: int) -> Tensor:
-    """Rows of zeros added up to `count`."""
+    """``[..., row, column]`` with rows of zeros appended, up to `count` rows."""
     return torch.nn.functional.pad(rows, (0, 0, 0, count - rows.shape[-2]))
 
 
 def identity(layers: Tensor) -> Tensor:
-    """The identity in the shape of one layer."""
+    """The identity in the shape of one layer: for layers ``[..., layer, position, position]``, ``[..., position, position]``."""
     return torch.eye(layers.shape[-1], dtype=layers.dtype).expand(*layers.shape[:-3], -1, -1)
 
 
 def cross_layer(maps: Maps, model: Model, layer: int) -> Tensor | None:
-    """The cross-attention of a Q-Former layer, if it has one."""
-    there = model.cross_layers
-    return maps["qformer_cross"][..., there.index(layer), :, :] if layer in there else None
+    """The cross-attention of a Q-Former layer, ``[..., query token, position]``; None for a layer without cross-attention."""
+    layers = model.cross_layers
+    return maps["qformer_cross"][..., layers.index(layer), :, :] if layer in layers else None

@@ -1,7 +1,7 @@
 """The command line: ``stcg COMMAND``. Each command is a module of `stcg_nb.cli.commands`; `main` finds them.
 
-Exit codes: 0 done; 1 what was asked could not be done, with one sentence on stderr; 2 the command itself was wrong; 3 a sweep is
-done, but questions were skipped.
+Exit codes: 0 success; 1 the command failed, with one sentence on stderr; 2 the command line is invalid; 3 a sweep finished but
+skipped questions; 130 interrupted.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from stcg_nb.errors import StcgError
 
 __all__ = ["main"]
 
-# As a stranger needs them; commands that are not named here follow.
+# Order in ``stcg --help``, most useful to a newcomer first; other commands follow.
 ORDER = ("explain", "run", "accuracy", "card", "sweep", "figures")
 
 
@@ -32,8 +32,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = _parser(argv).parse_args(argv)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # a terminal without emoji is no reason to fail
-    # Download and loading bars of the libraries are not ours; errors still show.
+            stream.reconfigure(errors="backslashreplace")  # a terminal that cannot show a character must not raise
+    # Silences the libraries' download and loading bars; their errors still show.
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     try:
         with _as_settings(args):
@@ -51,24 +51,25 @@ def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
         prog="stcg", description="What the answer of a vision-language model rests on, as a graph of causes."
     )
     parser.add_argument("--version", action="version", version=f"stcg {__version__}")
-    found = parser.add_subparsers(required=True, metavar="COMMAND")
+    subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
     for command in _commands():
-        own = found.add_parser(command.name, help=command.help)
-        if command.name in argv:  # options know their valid values only after torch, which takes seconds to import
-            command.add_arguments(own)
-        own.set_defaults(run=command.run)
+        subparser = subparsers.add_parser(command.name, help=command.help)
+        if command.name in argv:  # reading the options' valid values imports torch, which takes seconds
+            command.add_arguments(subparser)
+        subparser.set_defaults(run=command.run)
     return parser
 
 
 def _commands() -> list[Command]:
     names = [module.name for module in pkgutil.iter_modules(commands.__path__)]
-    found = [import_module(f"{commands.__name__}.{name}").COMMAND for name in names]
-    return sorted(found, key=lambda c: ORDER.index(c.name) if c.name in ORDER else len(ORDER))
+    modules = [import_module(f"{commands.__name__}.{name}").COMMAND for name in names]
+    return sorted(modules, key=lambda c: ORDER.index(c.name) if c.name in ORDER else len(ORDER))
 
 
 @contextmanager
 def _as_settings(args: argparse.Namespace) -> Iterator[None]:
-    """The model's flags as variables of `stcg_nb.settings`, which reach notebooks and other processes too."""
+    """Set the environment variables of `stcg_nb.settings` from the model's flags, so that notebooks and other processes inherit
+    them; restore the environment afterwards."""
     flags = {name: getattr(args, name, None) for name in ("device", "dtype", "quantisation", "revision")}
     given = {f"STCG_{name.upper()}": value for name, value in flags.items() if value is not None}
     before = {name: os.environ[name] for name in given if name in os.environ}

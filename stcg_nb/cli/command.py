@@ -1,4 +1,4 @@
-"""What a command of the command line is, and the arguments that several share."""
+"""The record of a command, and the arguments that several commands share."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ Record = TypeVar("Record", bound="Options")
 
 @dataclass(frozen=True)
 class Command:
-    """A command. Its module imports what it runs only when it runs: ``stcg --help`` must not wait for torch.
+    """A command. Its module imports torch and the like inside `run`, so that ``stcg --help`` is fast.
 
     Attributes:
-        name: As it is typed.
+        name: The name that is typed after ``stcg``.
         help: One line for ``stcg --help``.
-        add_arguments: Declares its arguments.
-        run: Does it; returns an exit code, or None for 0.
+        add_arguments: Adds the command's arguments to a parser.
+        run: Runs the command; returns an exit code, or None for 0.
     """
 
     name: str
@@ -32,7 +32,7 @@ class Command:
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:
-    """The arguments that say which model, and how it is loaded."""
+    """Add the arguments that choose a model and how it is loaded."""
     parser.add_argument(
         "--model", help="tiny, mock, a hub id or a folder (default: what the environment asks for, else tiny)"
     )
@@ -52,7 +52,7 @@ def add_dataset(parser: argparse.ArgumentParser, default: str | None = None) -> 
 
 
 def add_options(parser: argparse.ArgumentParser, record: type[Options]) -> None:
-    """One argument for each option; names, defaults and help are the record's."""
+    """Add one argument for each option of a record, with the record's names and help texts."""
     from stcg_nb.options import help_text
 
     for name, field in record.model_fields.items():
@@ -63,10 +63,10 @@ def add_options(parser: argparse.ArgumentParser, record: type[Options]) -> None:
 
 
 def given_options(args: argparse.Namespace, record: type[Record]) -> Record:
-    """The options that were given; names in a list are separated by commas.
+    """The record of the options that were given on the command line; lists of names are separated by commas.
 
     Raises:
-        InputError: For a value that is not valid.
+        InputError: If a value is invalid.
     """
     given: dict[str, Any] = {}
     for name, field in record.model_fields.items():

@@ -1,17 +1,17 @@
-"""A table with a question a row: CSV, JSON Lines, Parquet, or the files of a copy from Hugging Face ``datasets``.
+"""Tables with one question per row: CSV, JSON Lines, Parquet, or what Hugging Face ``datasets`` saves (Parquet or Arrow).
 
 =================  ====================================================================================================
 column             what it holds
 =================  ====================================================================================================
 ``image``          a path, relative to the table's folder; in Parquet and Arrow also the file's bytes, or ``{bytes, path}``
-``question``       in words
-``id``             of the question, or ``question_id``; else its row's number, from 1 on
-``answer``         the right answer; or ``answers``, those that people gave: texts, or ``{answer: text}`` as in VQA-v2
-``kind``           of question, or ``answer_type``; may be left out, as answers may
+``question``       the text of the question
+``id``             the question's id; or ``question_id``; if left out, the row's number from 1
+``answer``         the right answer; or ``answers``, the answers of several people: texts, or ``{answer: text}`` as in VQA-v2
+``kind``           the kind of question; or ``answer_type``; optional, like answers
 =================  ====================================================================================================
 
-A row that lacks something becomes a record with a problem, not an error: one bad row is no reason to stop. Pictures in a cell are
-read when they are wanted, a row group at a time. A file that has changed since its table was loaded is refused then.
+An incomplete row becomes a record with a problem instead of raising an error, so one bad row does not stop a run. Pictures in
+cells are read on demand, one row group at a time; if the file has changed since its table was loaded, reading raises an error.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ _ANY_SPLIT = ("train", "validation", "val", "test", "testdev", "test-dev")
 
 @dataclass(frozen=True)
 class TableFile:
-    """A Parquet or Arrow file as it was when its table was loaded: what is kept of it in memory belongs to this state alone.
+    """The state of a Parquet or Arrow file when its table was loaded. It is the key of what is cached of the file.
 
     Attributes:
-        path: Where it is.
-        size: In bytes.
-        modified: When its content was last written, in nanoseconds.
+        path: The file's path.
+        size: Its size in bytes.
+        modified: Time of its last modification, in nanoseconds.
     """
 
     path: Path
@@ -54,28 +54,29 @@ class TableFile:
 
     @classmethod
     def now(cls, path: Path) -> TableFile:
-        """The file in its present state."""
+        """The file's current state."""
         status = path.stat()
         return cls(path, status.st_size, status.st_mtime_ns)
 
     def check(self) -> None:
-        """Raises `InputError` if the file is in another state by now."""
+        """Raise `InputError` if the file's state has changed."""
         if TableFile.now(self.path) != self:
             raise InputError(f"{self.path.name!r} has changed since its table was loaded; load it again.")
 
 
 @dataclass(frozen=True)
 class CellPicture:
-    """A picture in a cell of a Parquet or Arrow file: a row of a row group."""
+    """A picture in a cell of a file: the row's index in a row group (Parquet) or record batch (Arrow)."""
 
     file: TableFile
     group: int
     row: int
 
     def read(self) -> np.ndarray:
+        """Read the picture, uint8 ``[height, width, 3]``. Raises `InputError` if it cannot be read."""
         name = self.file.path.name
         try:
-            self.file.check()  # before anything: pages that are mapped from a file that shrank end the process
+            self.file.check()  # first of all: reading memory mapped from a file that has shrunk kills the process
             cell = _images(self.file, self.group)[self.row].as_py()
         except (pa.ArrowException, OSError) as error:
             raise InputError(f"{name!r} is damaged ({_first_line(error)}); get it again.") from None
@@ -89,7 +90,8 @@ class CellPicture:
 
 
 def find_parts(folder: Path, split: Sequence[str]) -> list[Path]:
-    """The Parquet or Arrow files of a split, by their own names or their folders'; all of them if none is named for a split."""
+    """The Parquet or Arrow files in a folder whose own or folder's name is one of the split's names, such as ``("val",
+    "validation")``; all files if no name mentions a split."""
     files = sorted(
         p for p in folder.rglob("*") if p.suffix in _COLUMNAR and not p.name.startswith("cache-") and p.is_file()
     )
@@ -102,16 +104,16 @@ def find_parts(folder: Path, split: Sequence[str]) -> list[Path]:
 
 
 def read_table(files: Sequence[Path], name: str, n: int | None = None, seed: int = 0) -> list[Record]:
-    """All records of the files together, or `n` drawn with a seed.
+    """The records of several files together, or a random sample of them.
 
     Args:
-        files: Of one kind, in order.
-        name: For errors.
-        n: How many.
-        seed: Of the draw.
+        files: Files of one format, in order.
+        name: The dataset's name in error messages.
+        n: Number of records to draw; None reads all.
+        seed: Seeds the draw.
 
     Raises:
-        InputError: For a file that is missing, damaged or has neither images nor questions, or an `n` that is too large.
+        InputError: If a file is missing or damaged or lacks the columns image and question, or if `n` is too large.
     """
     for file in files:
         if not file.is_file():
@@ -137,7 +139,7 @@ def read_table(files: Sequence[Path], name: str, n: int | None = None, seed: int
 
 
 def _record(i: int, row: Mapping[str, Any] | str, picture: Picture | None, folder: Path) -> Record:
-    """A row as a record; a row that is text says what is wrong with it."""
+    """Make a record of row i: its cells by column, or a sentence that says why it is malformed. Paths start at `folder`."""
     if isinstance(row, str):
         return Record(str(i + 1), None, "", "", problem=row)
     key = _plain(_first(row, "id", "question_id"))
@@ -163,11 +165,12 @@ def _first(row: Mapping[str, Any], *names: str) -> Any:
 
 
 def _plain(value: Any) -> str | None:
+    """A text or number as text; None for other values."""
     return str(value) if isinstance(value, (str, int, float)) and not isinstance(value, bool) else None
 
 
 def _answers(row: Mapping[str, Any]) -> tuple[str, ...] | None:
-    """Those of a row; None if they are not text."""
+    """The answers of a row; None if they are not text."""
     given = row.get("answers")
     if isinstance(given, dict):  # a list of structs, column by column
         given = given.get("answer")
@@ -180,6 +183,7 @@ def _answers(row: Mapping[str, Any]) -> tuple[str, ...] | None:
 
 
 def _csv(file: Path) -> Iterator[Mapping[str, Any] | str]:
+    """The rows of a CSV file; for a malformed row, a sentence that says what is wrong."""
     with file.open(encoding="utf-8-sig", newline="") as lines:
         reader = csv.DictReader(lines, strict=True)
         columns = reader.fieldnames or ()
@@ -194,6 +198,7 @@ def _csv(file: Path) -> Iterator[Mapping[str, Any] | str]:
 
 
 def _jsonl(file: Path) -> Iterator[Mapping[str, Any] | str]:
+    """The rows of a JSON Lines file; for a malformed line, a sentence that says what is wrong."""
     columns: set[str] = set()
     with file.open(encoding="utf-8-sig") as lines:
         for number, line in enumerate(lines, 1):
@@ -222,7 +227,7 @@ def _check_columns(columns: Sequence[str] | set[str], file: Path) -> None:
 
 
 def _group_sizes(file: TableFile) -> list[int]:
-    """How many rows each row group of a Parquet file has, or each batch of an Arrow file."""
+    """Number of rows in each row group of a Parquet file, or in each record batch of an Arrow file."""
     if file.path.suffix == ".arrow":
         _check_columns(_batches(file)[0].schema.names if _batches(file) else (), file.path)
         return [batch.num_rows for batch in _batches(file)]
@@ -234,7 +239,8 @@ def _group_sizes(file: TableFile) -> list[int]:
 def _chosen_cells(
     groups: Sequence[tuple[TableFile, int, int]], chosen: np.ndarray
 ) -> Iterator[tuple[int, Mapping[str, Any], Picture | None]]:
-    """The chosen rows without their pictures' bytes, each with where its picture is."""
+    """The chosen rows, int ``[row]``, without the bytes of their pictures: index, cells, and the picture if it is in a cell.
+    A group is a file, an index in it and a number of rows."""
     start = 0
     for file, group, rows in groups:
         within = chosen[(chosen >= start) & (chosen < start + rows)] - start
@@ -249,9 +255,9 @@ def _chosen_cells(
 
 
 def _holds_pictures(kind: pa.DataType) -> bool:
-    """Whether a column holds pictures' bytes; else it holds paths, as whatever kind of text."""
-    bare = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_binary_view)
-    return pa.types.is_struct(kind) or any(is_kind(kind) for is_kind in bare)
+    """Whether a column of this type holds the bytes of pictures; otherwise it holds paths."""
+    binary = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_binary_view)
+    return pa.types.is_struct(kind) or any(is_kind(kind) for is_kind in binary)
 
 
 def _schema(file: TableFile) -> pa.Schema:
@@ -259,7 +265,7 @@ def _schema(file: TableFile) -> pa.Schema:
 
 
 def _group(file: TableFile, group: int, columns: Sequence[str]) -> pa.Table:
-    """Raises `InputError` if the file was changed before or while it was read."""
+    """Read columns of a row group. Raises `InputError` if the file changed before or during reading."""
     if file.path.suffix == ".arrow":
         table = pa.Table.from_batches([_batches(file)[group]]).select(list(columns))
     else:
@@ -269,22 +275,23 @@ def _group(file: TableFile, group: int, columns: Sequence[str]) -> pa.Table:
     return table
 
 
-# Kept for the records that follow each other, in whatever process reads them: a record that is sent to a worker stays light.
+# These caches serve consecutive records. They belong to the process that reads, so records stay small when sent to a worker.
 
 
 @lru_cache(maxsize=1)
 def _images(file: TableFile, group: int) -> pa.ChunkedArray:
+    """The image column of a row group, ``[row]``."""
     return _group(file, group, ["image"]).column("image")
 
 
 @lru_cache(maxsize=4)
 def _batches(file: TableFile) -> list[pa.RecordBatch]:
-    """Of an Arrow file as ``datasets`` writes them (a stream); mapped, not read."""
+    """The record batches of an Arrow file in the stream format of ``datasets``; memory-mapped, not read."""
     return list(pa.ipc.open_stream(pa.memory_map(str(file.path))))
 
 
 def _forget() -> None:
-    """Forget what is kept: a file's size and time may come out the same when it is written anew, and loading reads it anew."""
+    """Clear the caches before loading, because a rewritten file can have the same size and modification time as before."""
     _images.cache_clear()
     _batches.cache_clear()
 

@@ -1,17 +1,17 @@
 """The official accuracy of VQA-v2, with its normalisation of answers.
 
-Ten people answered each question. An answer's accuracy is the mean, over the ten ways to leave one of them out, of
-min(1, matches among the other nine / 3) (Antol et al. 2015, arXiv 1505.00468; the rules are those of the evaluation tool at
-visualqa.org). So 0, 1, 2, 3, and 4 or more matches give 0, .3, .6, .9 and 1.
+Ten people answered each question. An answer's accuracy is the mean of min(1, matches among the other nine / 3) over the ten ways
+to leave one person out (Antol et al. 2015, arXiv 1505.00468; the rules are those of the evaluation tool at visualqa.org). So 0,
+1, 2, 3, and 4 or more matches give 0, .3, .6, .9 and 1.
 
-Where the ten are not all the same, both sides are normalised before they are compared:
+If the ten answers differ, the model's answer and theirs are normalised before they are compared:
 
-1. A mark such as ``/`` or ``-`` becomes a space; it is dropped instead where it stands next to a space somewhere in the answer, or
-   where the answer has a comma between digits. A full stop goes unless a digit follows; ``:`` and ``'`` stay.
-2. Lower case. Number words up to ten become digits, and "none" becomes 0; a, an and the go.
+1. A punctuation mark such as ``/`` or ``-`` becomes a space. It is deleted instead if it stands next to a space anywhere in the
+   answer, or if the answer has a comma between digits. A full stop is deleted unless a digit follows. ``:`` and ``'`` stay.
+2. Letters become lower case, number words up to ten become digits, "none" becomes 0; "a", "an" and "the" are deleted.
 3. Contractions get their apostrophe: "dont" becomes "don't".
 
-Where the ten are all the same, nothing is normalised: "Yes." does not match ten times "yes". Odd, but official.
+If the ten answers are equal, nothing is normalised: "Yes." does not match ten times "yes". This is odd, but official.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _NUMBERS = {
 }  # fmt: skip
 _ARTICLES = {"a", "an", "the"}
 
-# Written without its apostrophe each of these is recognised, ...
+# Recognised when written without the apostrophe.
 _ONE_APOSTROPHE = """
 ain't aren't can't could've couldn't didn't doesn't don't hadn't hasn't haven't he'd he's how'd how'll how's isn't it'd it'll
 ma'am might've mightn't must've mustn't needn't not've o'clock oughtn't shan't should've shouldn't somebody'll somebody's someone'd
@@ -36,7 +36,7 @@ someone'll someone's something'd something'll that's there'd there're there's th
 weren't what'll what're what's what've when's where'd where's where've who'd who'll who's who've why'll why're why's won't would've
 wouldn't y'all you'd you'll you're you've
 """
-# ... and each of these without any one of its apostrophes.
+# Recognised when written without any one of the apostrophes.
 _MORE_APOSTROPHES = """
 couldn't've hadn't've he'd've it'd've mightn't've 'ow's'at she'd've shouldn't've somebody'd've someone'd've something'd've
 there'd've they'd've we'd've who'd've wouldn't've y'all'd've y'all'll you'd've
@@ -49,13 +49,13 @@ _CONTRACTIONS = {
         for at, character in enumerate(word)
         if character == "'"
     },
-    "somebody'd": "somebodyd",  # the official table has this one the wrong way round
+    "somebody'd": "somebodyd",  # reversed in the official table
 }
-_MOST_STOPS = 32  # the official tool removes no more full stops from one answer
+_MOST_STOPS = 32  # full stops that the official tool deletes from one answer, at most
 
 
 def normalise(answer: str) -> str:
-    """An answer in the form in which the official tool compares it.
+    """Normalise an answer as the official tool does.
 
     >>> normalise("The two dogs, dont they?")
     "2 dogs don't they"
@@ -76,12 +76,12 @@ def vqa_accuracy(answer: str, answers: Sequence[str]) -> float:
     """The accuracy of an answer, in [0, 1].
 
     Args:
-        answer: The model's.
-        answers: What people answered; ten in VQA-v2. With a single one, the accuracy is 1 where the two agree once both are
-            normalised, else 0: the official rule would leave nothing to compare with.
+        answer: The model's answer.
+        answers: The answers of people, ten in VQA-v2. With a single one, which the official rule does not cover, the accuracy is 1
+            if both are equal after normalisation, else 0.
 
     Raises:
-        InputError: If there are no answers.
+        InputError: If `answers` is empty.
 
     >>> vqa_accuracy("Red.", ["red"] * 3 + ["pink"] * 7)
     0.9
@@ -90,14 +90,15 @@ def vqa_accuracy(answer: str, answers: Sequence[str]) -> float:
         raise InputError("There are no answers to compare with; give those that people gave.")
     if len(answers) == 1:
         return float(normalise(answer) == normalise(answers[0]))
-    given, said = [_flat(a) for a in answers], _flat(answer)
-    if len(set(given)) > 1:
-        given, said = [normalise(a) for a in given], normalise(said)
-    matches = given.count(said)
-    # Leaving out one of those that match leaves one match less.
-    total = matches * min(1.0, (matches - 1) / 3) + (len(given) - matches) * min(1.0, matches / 3)
-    return round(total / len(given), 12)  # .9, not .8999999999999999
+    human, model = [_flat(a) for a in answers], _flat(answer)
+    if len(set(human)) > 1:
+        human, model = [normalise(a) for a in human], normalise(model)
+    matches = human.count(model)
+    # Leaving out a person whose answer matches leaves matches - 1; leaving out another leaves matches.
+    total = matches * min(1.0, (matches - 1) / 3) + (len(human) - matches) * min(1.0, matches / 3)
+    return round(total / len(human), 12)  # .9, not .8999999999999999
 
 
 def _flat(text: str) -> str:
+    """Replace line breaks and tabs by spaces, as the official tool does."""
     return text.replace("\n", " ").replace("\t", " ").strip()

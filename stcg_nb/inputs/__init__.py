@@ -1,4 +1,4 @@
-"""What a model is asked about: pictures, regions, fills of absent regions, perturbations, words."""
+"""Inputs of a model: images, their regions, fills for removed regions, perturbations, and content words."""
 
 from stcg_nb.inputs.demo import demo
 from stcg_nb.inputs.fills import FILLS, Filler

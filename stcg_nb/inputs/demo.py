@@ -1,4 +1,4 @@
-"""The picture and the question that examples use."""
+"""The image and the question that the examples use."""
 
 from __future__ import annotations
 

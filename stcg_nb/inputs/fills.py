@@ -1,20 +1,20 @@
-"""Images with regions absent: filled from what is around them, since a black hole would be a strange new object.
+"""Fills for removed regions. Each takes its colours from the image, since a black hole would itself be a new object.
 
 ``"median"`` (default) and ``"mean"``
-    Each connected hole gets the median, channel by channel, or mean colour of the ring of pixels around it. The first
-    pixel around, where colours mix, does not count; where no ring is left, the image's mean colour. With the mean, a piece
-    of background beside a red car turns reddish, which is a new thing to see. In the median a pixel counts as much as the
-    region that it belongs to is large, so that ground is filled with ground, however many small things stand at its edge; and
-    a hole larger than all the regions around it together, of which they say little, gets the image's median colour.
+    Each connected hole gets one colour: the mean, or the channel-wise median, of the ring of pixels around it. The pixels that
+    touch the hole mix two colours and do not count. The mean tints the background beside a red car red, which would be new
+    evidence. In the median, a pixel's weight is the area of its region, so background is filled with background even where
+    many small objects stand at its edge. A hole larger than all regions around it together gets the image's median colour,
+    because so few pixels say little about it. Without a ring, the fill is the image's mean colour (median for ``"median"``).
 ``"blur"``
-    The image itself, blurred by an eighth of its side: a trace of the colour stays.
+    The image itself, blurred by an eighth of its shorter side; a trace of the region's colour remains.
 ``"inpaint"``
-    The surroundings continued inwards (Telea 2004, doi 10.1080/10867651.2004.10487596, in OpenCV).
+    Inpainting from the surroundings (Telea 2004, doi 10.1080/10867651.2004.10487596, in OpenCV).
 
-A causal graph needs hundreds of such images, so `Filler` does once what does not depend on which regions are absent:
-whether a pixel lies in the ring depends only on its own region and on the regions within reach, so pixels that agree on
-these are put into one group in advance, and a ring's colour is one of a few hundred groups instead of all pixels. The
-median is that of the groups' mean colours, weighted.
+A causal graph needs hundreds of filled images, so `Filler` computes once what does not depend on which regions are absent.
+Whether a pixel lies in a ring depends only on its own region and on the regions within reach. Pixels that agree on these
+form one group, so a ring's colour is computed from a few hundred groups instead of all pixels. The median is the weighted median
+of the groups' mean colours.
 """
 
 from __future__ import annotations
@@ -34,22 +34,22 @@ BLUR_SIDE = 256  # larger images are blurred at this size
 INPAINT_RADIUS = 5  # pixels
 
 Fill = Callable[[np.ndarray], np.ndarray]
-"""From which regions are absent, bool ``[region]``, to what is painted there: packed colours, broadcast to ``[height, width]``."""
+"""Takes which regions are absent, bool ``[region]``; returns packed colours to paint, broadcastable to ``[height, width]``."""
 
 FILLS = Registry[Callable[[np.ndarray, Regions], Fill]]("fill")
-"""Every fill, by name: from an image ``[height, width, 3]`` and its regions to a `Fill`."""
+"""Every fill, by name. An entry takes an image, uint8 ``[height, width, 3]``, and its regions, and returns a `Fill`."""
 
 
 class Filler:
-    """Makes regions of one image absent.
+    """Removes regions from one image.
 
     Args:
         image: uint8 ``[height, width, 3]``.
-        regions: Its regions.
+        regions: The image's regions.
         fill: One of `FILLS`.
 
     Raises:
-        InputError: For an unknown fill, or regions of another image.
+        InputError: For an unknown fill, or regions of an image of another size.
 
     >>> from stcg_nb.inputs.regions import box_regions
     >>> image = np.full((8, 8, 3), 200, np.uint8)
@@ -67,7 +67,11 @@ class Filler:
         self._painted = make(image, regions)
 
     def __call__(self, present: np.ndarray) -> np.ndarray:
-        """The image, uint8 ``[height, width, 3]``, without the regions that are False in ``[region]``."""
+        """The image without some regions, uint8 ``[height, width, 3]``.
+
+        Args:
+            present: bool ``[region]``; regions that are False are filled.
+        """
         absent = ~np.asarray(present, dtype=bool)
         if not absent.any():
             return self._image.copy()
@@ -97,7 +101,7 @@ def _blur(image: np.ndarray, regions: Regions) -> Fill:
 @FILLS.named("inpaint")
 def _inpaint(image: np.ndarray, regions: Regions) -> Fill:
     def paint(absent: np.ndarray) -> np.ndarray:
-        # Pixels on the edge mix the colours of both sides.
+        # Pixels at a region's edge mix the colours of both sides, so they are inpainted too.
         fringed = cv2.dilate(absent[regions.labels].astype(np.uint8), np.ones((3, 3), np.uint8))
         if fringed.all():
             return _packed(blank(image))
@@ -107,21 +111,23 @@ def _inpaint(image: np.ndarray, regions: Regions) -> Fill:
 
 
 def _by_region(colors: np.ndarray, regions: Regions) -> np.ndarray:
-    """Packed colours ``[height, width]`` from one colour a region, uint8 ``[region, 3]``."""
+    """Packed colours ``[height, width]`` from one colour per region, uint8 ``[region, 3]``."""
     return _packed(colors[None])[0][regions.labels]
 
 
 class _Rings:
-    """Colour sums of the pixels that may lie in a ring, grouped by what decides whether they do.
+    """Groups of the pixels that may lie in a ring around a hole. A group's pixels lie in the same rings, whatever is removed.
 
     Attributes:
-        own: Region of each group's pixels, ``[group]``.
-        beside, near: Regions within one pixel, and within reach, ``[group, region]``.
-        count, color: Pixels, and their mean colour, ``[group]`` and ``[group, 3]``.
-        weight: What a group counts in a ring, ``[group]``.
-        area: Pixels of each region, ``[region]``.
-        order: The groups from dark to light in each channel, ``[group, 3]``.
-        touching: Which regions share an edge of a pixel, ``[region, region]``.
+        own: Region of each group's pixels, int ``[group]``.
+        beside, near: Which regions lie within one pixel, and within reach, of the group's pixels, bool ``[group, region]``.
+        count: Number of pixels, ``[group]``.
+        color: Mean colour, 0 to 255, ``[group, 3]``.
+        weight: Weight of a group in a ring, ``[group]``: its pixels, times its region's area for the median.
+        area: Number of pixels of each region, ``[region]``.
+        order: Indices of the groups from dark to light in each channel, int ``[group, 3]``.
+        touching: Which regions share a pixel edge, bool ``[region, region]``.
+        rest: Colour of a hole without a ring, ``[3]``.
     """
 
     def __init__(self, image: np.ndarray, regions: Regions, fill: str) -> None:
@@ -150,7 +156,7 @@ class _Rings:
         self.rest = np.median(image.reshape(-1, 3), 0) if fill == "median" else mean_color(image)
 
     def colors(self, absent: np.ndarray) -> np.ndarray:
-        """The colour of every absent region, uint8 ``[region, 3]``; rows of the others mean nothing."""
+        """The fill colour of each absent region, uint8 ``[region, 3]``, for absent bool ``[region]``; other rows are unused."""
         ids = np.flatnonzero(absent)
         holes, hole = connected_components(self.touching[np.ix_(ids, ids)], directed=False)
         member = np.zeros((holes, len(absent)), dtype=bool)
@@ -174,7 +180,7 @@ class _Rings:
 
 
 def _within(regions: Regions, distance: int) -> np.ndarray:
-    """Which regions lie within so many pixels (rows and columns alike) of each pixel, bool ``[pixel, region]``."""
+    """Which regions lie within `distance` pixels (Chebyshev distance) of each pixel, bool ``[pixel, region]``."""
     kernel = np.ones((2 * distance + 1, 2 * distance + 1), np.uint8)
     out = np.empty((regions.labels.size, regions.n), dtype=bool)
     for i in range(regions.n):
@@ -183,25 +189,26 @@ def _within(regions: Regions, distance: int) -> np.ndarray:
 
 
 def _packed(image: np.ndarray) -> np.ndarray:
-    """uint8 ``[height, width, 3]`` as one uint32 a pixel, which numpy moves several times as fast: ``[height, width]``."""
+    """An image uint8 ``[height, width, 3]`` as one uint32 per pixel, ``[height, width]``; numpy copies it several times as fast."""
     return cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_RGB2RGBA).view(np.uint32)[..., 0]
 
 
 def _unpacked(packed: np.ndarray) -> np.ndarray:
+    """The image uint8 ``[height, width, 3]`` from `_packed`."""
     return cv2.cvtColor(packed[..., None].view(np.uint8), cv2.COLOR_RGBA2RGB)
 
 
 def fill_region(image: np.ndarray, regions: Regions, ids: Sequence[int], fill: str = "median") -> np.ndarray:
-    """The image with some regions absent, once; for many masks of one image make a `Filler`.
+    """The image with some regions filled, uint8 ``[height, width, 3]``. For many masks of one image use a `Filler`.
 
     Args:
         image: uint8 ``[height, width, 3]``.
-        regions: Its regions.
-        ids: Which are absent, from 0 to R - 1.
+        regions: The image's regions.
+        ids: Indices of the regions to fill, from 0 to R - 1.
         fill: One of `FILLS`.
 
     Raises:
-        InputError: For an unknown fill or region, or regions of another image.
+        InputError: For an unknown fill or region, or regions of an image of another size.
 
     >>> from stcg_nb.inputs.regions import box_regions
     >>> image = np.full((8, 8, 3), 200, np.uint8)

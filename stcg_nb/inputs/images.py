@@ -1,4 +1,4 @@
-"""Read a picture, whatever it came as, into one form: uint8 RGB ``[height, width, 3]``."""
+"""Read an image from a path, a PIL image, an array or bytes into one form: uint8 RGB ``[height, width, 3]``."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ from stcg_nb.errors import InputError
 MIN_SIDE = 8
 MAX_PIXELS = 50_000_000
 FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "GIF", "BMP", "PPM")
-"""The file formats that are read; others of Pillow's would start a program (EPS) or are rarely tested."""
+"""The file formats that are read. Pillow knows more, but some start a program (EPS) and others are rarely tested."""
 
 
 def read_image(source: str | PathLike[str] | Image.Image | np.ndarray) -> np.ndarray:
-    """A picture as uint8 RGB ``[height, width, 3]``.
+    """Read an image as uint8 RGB ``[height, width, 3]``.
 
-    EXIF orientation is applied; CMYK, palette and grey become RGB; transparency is laid on white; 16 bits are scaled
-    to 8; of an animation the first frame is taken, with a warning.
+    EXIF orientation is applied; CMYK, palette and grey become RGB; transparency is composited onto white; 16 bits are scaled
+    to 8. Of an animation the first frame is read, with a warning.
 
     Args:
-        source: A path, a PIL image (of an animation: the frame it is at), or an array of uint8, uint16 or floats in
+        source: A path, a PIL image (of an animation: its current frame), or an array of uint8, uint16 or floats in
             [0, 1], ``[height, width]`` or ``[height, width, channel]`` with 1 channel (grey), 3 (RGB) or 4 (RGBA).
 
     Returns:
-        An array of its own, C-contiguous.
+        A new C-contiguous array.
 
     Raises:
-        InputError: For what is no whole picture, smaller than 8 x 8 or larger than 50 megapixels.
+        InputError: If the source is not a complete image, or is smaller than 8 x 8 or larger than 50 megapixels.
 
     >>> read_image(np.full((8, 9), 0.5)).shape
     (8, 9, 3)
@@ -58,7 +58,7 @@ def read_image(source: str | PathLike[str] | Image.Image | np.ndarray) -> np.nda
         file = path.open("rb")
     except FileNotFoundError:
         raise InputError(f"There is no image at {label}; check the path (web addresses are not fetched).") from None
-    except (OSError, ValueError) as error:  # ValueError, and so InputError: a null character in the path
+    except (OSError, ValueError) as error:  # ValueError: a null character in the path; InputError is one too
         if isinstance(error, InputError):
             raise
         raise InputError(f"{label} cannot be read ({error}); check the path and its permissions.") from None
@@ -69,11 +69,11 @@ def read_image(source: str | PathLike[str] | Image.Image | np.ndarray) -> np.nda
 
 
 def read_bytes(data: bytes, label: str) -> np.ndarray:
-    """A picture from the bytes of its file, as `read_image` reads it.
+    """Read an image from the bytes of its file, as uint8 RGB ``[height, width, 3]``; see `read_image`.
 
     Args:
         data: The whole file.
-        label: What errors call it.
+        label: The image's name in error messages.
 
     Raises:
         InputError: As `read_image`.
@@ -85,10 +85,10 @@ def read_bytes(data: bytes, label: str) -> np.ndarray:
 
 
 def _open(file: io.BufferedReader | io.BytesIO, label: str) -> Image.Image:
-    """The image behind a file, its header read and its pixels not."""
+    """Open an image file: reads the header, not yet the pixels."""
     try:
         with warnings.catch_warnings():
-            # Pillow only warns of a decompression bomb up to twice its limit; `_check_size` judges, from the header.
+            # Up to twice its limit Pillow only warns of a decompression bomb; `_check_size` checks the size in the header.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             return Image.open(file, formats=FORMATS)
     except Image.DecompressionBombError:
@@ -100,7 +100,7 @@ def _open(file: io.BufferedReader | io.BytesIO, label: str) -> Image.Image:
 def _from_pil(image: Image.Image, label: str) -> np.ndarray:
     _check_size(image.height, image.width, label)
     try:
-        frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)  # MPO: a photograph and its previews
+        frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)  # MPO: one photograph with previews
         image.load()
         image = ImageOps.exif_transpose(image)
     except Exception as error:  # as in `_open`
@@ -119,7 +119,7 @@ def _from_pil(image: Image.Image, label: str) -> np.ndarray:
 
 
 def _to_unit(values: np.ndarray, label: str) -> np.ndarray:
-    """One channel ``[height, width]`` of 16 bits, or of floats up to 1 or up to 255, in [0, 1]."""
+    """Scale one channel ``[height, width]`` to [0, 1]: whole numbers up to 65535, or floats up to 1 or up to 255."""
     low, high = float(values.min()), float(values.max())
     top = 65535.0 if values.dtype.kind != "f" else 1.0 if high <= 1 else 255.0
     if not (low >= 0 and high <= top):  # false for NaN too
@@ -131,6 +131,7 @@ def _to_unit(values: np.ndarray, label: str) -> np.ndarray:
 
 
 def _from_array(array: np.ndarray, label: str) -> np.ndarray:
+    """uint8 RGB ``[height, width, 3]`` from ``[height, width]`` or ``[height, width, channel]``."""
     if array.ndim == 2:
         array = array[..., None]
     if array.ndim != 3 or array.shape[2] not in (1, 3, 4):
@@ -163,7 +164,7 @@ def _check_size(height: int, width: int, label: str) -> None:
 
 
 def thumbnail(image: np.ndarray, side: int) -> np.ndarray:
-    """The image with its longest side at most `side` pixels; one that is small enough comes back as it is.
+    """Scale an image ``[height, width, 3]`` down until its longer side is at most `side` pixels; smaller images stay as they are.
 
     >>> thumbnail(np.zeros((100, 50, 3), np.uint8), 20).shape
     (20, 10, 3)
@@ -176,7 +177,7 @@ def thumbnail(image: np.ndarray, side: int) -> np.ndarray:
 
 
 def mean_color(image: np.ndarray) -> np.ndarray:
-    """The mean colour of uint8 ``[height, width, 3]``, uint8 ``[3]``.
+    """The mean colour, uint8 ``[3]``, of an image, uint8 ``[height, width, 3]``.
 
     >>> mean_color(np.full((2, 2, 3), 7, np.uint8)).tolist()
     [7, 7, 7]
@@ -185,12 +186,12 @@ def mean_color(image: np.ndarray) -> np.ndarray:
 
 
 def blank(image: np.ndarray) -> np.ndarray:
-    """A uniform picture of the same size in the image's mean colour, uint8 ``[height, width, 3]``."""
+    """A uniform image of the same size in the mean colour of `image`, uint8 ``[height, width, 3]``."""
     return np.broadcast_to(mean_color(image), image.shape).copy()
 
 
 def to_png(image: np.ndarray) -> bytes:
-    """The image, uint8 ``[height, width, 3]``, as a PNG file.
+    """Encode an image, uint8 ``[height, width, 3]``, as a PNG file.
 
     >>> to_png(np.zeros((8, 8, 3), np.uint8))[:4]
     b'\\x89PNG'
@@ -201,7 +202,7 @@ def to_png(image: np.ndarray) -> bytes:
 
 
 def data_uri(image: np.ndarray) -> str:
-    """The image as a ``data:`` address, for a page or figure that must stand alone.
+    """Encode an image, uint8 ``[height, width, 3]``, as a ``data:`` URI, for pages and figures without external files.
 
     >>> data_uri(np.zeros((8, 8, 3), np.uint8))[:22]
     'data:image/png;base64,'

@@ -1,13 +1,13 @@
-"""Images by a short name: a drawn scene, the demo picture, a real photograph that an installed package ships, or a file.
+"""Open an image by a short name: a drawn scene, a photograph from scikit-image, the demo image, or a file.
 
 ``"scene:7"``
-    The scene of seed 7 (`stcg_nb.scenes.questions`); `suggestions` asks about it.
+    The scene of seed 7 (`stcg_nb.scenes`).
 ``"photo:coffee"``
-    One of `PHOTOGRAPHS`, which scikit-image ships.
+    One of `PHOTOGRAPHS`, which scikit-image contains.
 ``"demo"``
-    The picture of `stcg_nb.demo`.
+    The image of `stcg_nb.demo`.
 ``"perturbed:color_shift:0.5:0:scene:7"``
-    A picture of these, here the scene, perturbed (`stcg_nb.inputs.perturbations`): name, strength, seed, picture.
+    A perturbed image (`stcg_nb.inputs.perturbations`): name, strength, seed, and the source of the original, here a scene.
 anything else
     The path of an image file.
 """
@@ -41,10 +41,10 @@ PHOTO_QUESTIONS = {
 
 
 def open_image(source: str | PathLike[str]) -> np.ndarray:
-    """The picture of that name, uint8 ``[height, width, 3]``.
+    """Open the image of that name, uint8 ``[height, width, 3]``.
 
     Raises:
-        InputError: For a scene or photograph that does not exist, or a path that leads to no picture.
+        InputError: For an unknown scene or photograph, or a path at which there is no image.
 
     >>> open_image("scene:7").shape
     (256, 256, 3)
@@ -63,7 +63,7 @@ def open_image(source: str | PathLike[str]) -> np.ndarray:
 
 
 def unperturbed(source: str) -> str:
-    """The picture that was perturbed; the source itself if none was.
+    """The source of the original image: what was perturbed, or `source` itself if it is not perturbed.
 
     >>> unperturbed("perturbed:color_shift:0.5:0:scene:7"), unperturbed("demo")
     ('scene:7', 'demo')
@@ -73,7 +73,7 @@ def unperturbed(source: str) -> str:
 
 
 def suggestions(source: str | PathLike[str]) -> tuple[str, ...]:
-    """Questions that suit a picture: those that a scene can answer, some about a photograph, general ones about a file.
+    """Questions to ask about an image: for a scene, those it has answers to; for a photograph, some about it; else general ones.
 
     >>> suggestions("photo:cat")[0]
     'What animal is this?'
@@ -90,7 +90,7 @@ def suggestions(source: str | PathLike[str]) -> tuple[str, ...]:
 
 
 def _perturbed(text: str) -> tuple[str, float, int, str]:
-    """Name, strength, seed and the picture's source."""
+    """Parse the part after ``perturbed:`` into name, strength, seed and the source of the original."""
     match = re.fullmatch(r"(\w+):([\d.]+):(\d{1,15}):(.+)", text, re.DOTALL)
     if match is None:
         raise InputError(

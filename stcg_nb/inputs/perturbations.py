@@ -1,9 +1,9 @@
-"""Named perturbations of an image: the original study's five and a control, with strength, seed and measured size.
+"""Named perturbations of an image: the original study's five and a control, with a strength and a seed.
 
-At strength 0 each leaves the image as it is; with strength its effect grows: the share of the picture that is masked or
-shuffled, the angle by which hues turn, the deviation of the noise. Masks fill with the image's mean colour, which adds
-less of an edge than black. Strengths of two perturbations do not compare: `pixel_distance` measures what came out. Add
-one of your own with `register`.
+Strength 0 leaves the image as it is. Strength sets the share of the image that is masked or shuffled, the angle by which hues
+turn, or the standard deviation of the noise. Masks are filled with the image's mean colour, which adds weaker edges than black.
+Equal strengths of two perturbations are not comparable; `pixel_distance` measures the size of the change. `register` adds a
+perturbation.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from stcg_nb.inputs.images import blank, mean_color, read_image
 from stcg_nb.registry import Registry
 
 Function = Callable[[np.ndarray, float, np.random.Generator], np.ndarray]
+"""Takes an image, uint8 ``[height, width, 3]``, a strength in (0, 1] and a random generator; returns the perturbed image."""
 
 SALIENCY_GRID = 16
 SHUFFLE_GRID = 8
@@ -26,7 +27,13 @@ SHUFFLE_GRID = 8
 
 @dataclass(frozen=True)
 class Perturbation:
-    """A named perturbation: ``function(image, strength, rng)`` gives an image of the same shape."""
+    """A named perturbation.
+
+    Attributes:
+        name: Its name, an identifier.
+        function: Perturbs an image.
+        description: What it does, and what its strength means.
+    """
 
     name: str
     function: Function
@@ -35,7 +42,15 @@ class Perturbation:
 
 @dataclass(frozen=True, eq=False)
 class Perturbed:
-    """A perturbed image ``[height, width, 3]``, how it was made, and its root mean square distance, in [0, 1]."""
+    """A perturbed image and how it was made.
+
+    Attributes:
+        name: The perturbation's name.
+        image: uint8 ``[height, width, 3]``.
+        strength: From 0 to 1.
+        seed: The seed of what was drawn at random.
+        pixel_distance: Root mean square difference from the original, as a share of the range of values, in [0, 1].
+    """
 
     name: str
     image: np.ndarray
@@ -45,18 +60,22 @@ class Perturbed:
 
 
 PERTURBATIONS = Registry[Perturbation]("perturbation")
-"""Every perturbation there is, by name."""
+"""Every perturbation, by name."""
 
 
 def register(name: str, description: str) -> Callable[[Function], Function]:
-    """Add a perturbation under a name.
+    """A decorator that registers a function as a perturbation.
 
-    The function gets a uint8 image ``[height, width, 3]`` that it may change, a strength in (0, 1] and a random
-    generator, and returns an image of the same shape; all randomness must come from the generator. Defining the same
-    function anew, as a notebook does whose cell runs twice, replaces it.
+    The function takes an image, uint8 ``[height, width, 3]``, which it may overwrite, a strength in (0, 1] and a random generator,
+    and returns an image of the same shape. All randomness must come from the generator. Defining the same function again, as
+    when a notebook cell runs twice, replaces it.
+
+    Args:
+        name: An identifier.
+        description: What the perturbation does, and what its strength means.
 
     Raises:
-        InputError: If the name is no identifier, or that of another perturbation.
+        InputError: If the name is not an identifier, or belongs to another perturbation.
 
     >>> @register("mirror", "mirror a share of the rows")
     ... def mirror(image, strength, rng):
@@ -80,7 +99,7 @@ def register(name: str, description: str) -> Callable[[Function], Function]:
 
 
 def _origin(function: Function) -> tuple[str, str]:
-    """Where a function was defined: its module and its name in it."""
+    """The module and the qualified name of a function."""
     return function.__module__, getattr(function, "__qualname__", repr(function))
 
 
@@ -88,14 +107,14 @@ def perturb(image: np.ndarray, name: str, strength: float = 0.5, seed: int = 0) 
     """Perturb an image.
 
     Args:
-        image: uint8 ``[height, width, 3]``; it stays as it is.
+        image: uint8 ``[height, width, 3]``; it is not changed.
         name: One of `PERTURBATIONS`.
-        strength: From 0, nothing, to 1.
-        seed: Of what the perturbation draws at random; the same one gives the same image.
+        strength: From 0 (no change) to 1.
+        seed: Seeds the random generator; the same seed gives the same image.
 
     Raises:
-        InputError: For an unknown name, a strength outside [0, 1], or a perturbation that returns something else than
-            such an image.
+        InputError: For an unknown name, a strength outside [0, 1], or a perturbation that does not return a uint8 image of the
+            same shape.
 
     >>> perturb(np.zeros((32, 32, 3), np.uint8), "gaussian_noise", strength=0).pixel_distance
     0.0
@@ -114,7 +133,7 @@ def perturb(image: np.ndarray, name: str, strength: float = 0.5, seed: int = 0) 
 
 
 def pixel_distance(a: np.ndarray, b: np.ndarray) -> float:
-    """Root mean square difference of two images as a share of the range of values, in [0, 1].
+    """Root mean square difference of two images uint8 ``[height, width, 3]``, as a share of the range of values, in [0, 1].
 
     >>> pixel_distance(np.zeros((2, 2, 3), np.uint8), np.full((2, 2, 3), 255, np.uint8))
     1.0
@@ -125,7 +144,7 @@ def pixel_distance(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def _centered_box(shape: tuple[int, ...], share: float) -> tuple[slice, slice]:
-    """Rows and columns of a box in the middle that takes this share of the area."""
+    """Rows and columns of a centred box that covers `share` of the area of ``[height, width, ...]``."""
     margins = [min(round(side * (1 - share**0.5) / 2), (side - 1) // 2) for side in shape[:2]]
     return slice(margins[0], shape[0] - margins[0]), slice(margins[1], shape[1] - margins[1])
 
@@ -148,11 +167,11 @@ def _patch_shuffle(image: np.ndarray, strength: float, rng: np.random.Generator)
     ys, xs = (np.arange(SHUFFLE_GRID + 1) * side // SHUFFLE_GRID for side in image.shape[:2])
     cells = [(slice(*ys[i : i + 2]), slice(*xs[j : j + 2])) for i in range(SHUFFLE_GRID) for j in range(SHUFFLE_GRID)]
     count = max(2, round(strength * len(cells)))
-    # A cycle through the chosen patches moves every one of them; prefixes of one order make the choices nest.
+    # A cycle moves every chosen patch. Prefixes of one order make the patches of a weaker shuffle a subset of a stronger one's.
     chosen = [cells[i] for i in rng.permutation(len(cells))[:count]]
     out = image.copy()
     for source, target in zip(chosen, chosen[1:] + chosen[:1], strict=True):
-        # Where 8 does not divide the image, patches differ by one pixel.
+        # Patches differ by one pixel where the image's side is no multiple of 8.
         size = out[target].shape[1::-1]
         out[target] = cv2.resize(image[source], size, interpolation=cv2.INTER_NEAREST)
     return out
@@ -162,8 +181,8 @@ def _patch_shuffle(image: np.ndarray, strength: float, rng: np.random.Generator)
 def _peripheral_mask(image: np.ndarray, strength: float, rng: np.random.Generator) -> np.ndarray:
     out = blank(image)
     if strength < 1:
-        kept = _centered_box(image.shape, 1 - strength)
-        out[kept] = image[kept]
+        box = _centered_box(image.shape, 1 - strength)
+        out[box] = image[box]
     return out
 
 
@@ -189,9 +208,12 @@ DEFAULT = tuple(PERTURBATIONS)
 
 
 def saliency(image: np.ndarray) -> np.ndarray:
-    """What stands out, without any model: the spectral residual (Hou and Zhang 2007), float32 ``[64, 64]``.
+    """Saliency by the spectral residual (Hou and Zhang 2007), which needs no model, float32 ``[64, 64]``, at least 0.
 
-    The log amplitude spectrum minus its local mean is what the picture does not share with pictures at large.
+    The residual is the log amplitude spectrum minus its local mean: what distinguishes this image from natural images in general.
+
+    Args:
+        image: uint8 ``[height, width, 3]``.
 
     >>> image = np.random.default_rng(0).integers(190, 200, (128, 128, 3)).astype(np.uint8)
     >>> image[80:96, 20:36] = 20, 60, 200

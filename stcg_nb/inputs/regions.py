@@ -1,6 +1,6 @@
-"""Regions of an image: a partition of its pixels, from superpixels, a grid, or boxes that a person drew.
+"""Regions of an image: a partition of its pixels into superpixels, grid cells or hand-drawn boxes.
 
-Regions may be of any shape; a model sees patches. `Regions.patch_weights` links the two by area.
+Regions may have any shape, while a model reads patches. `Regions.patch_weights` relates the two by area.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from stcg_nb.errors import InputError
 from stcg_nb.inputs.images import thumbnail
 from stcg_nb.inputs.superpixels import superpixels
 
-SLIC_SIDE = 512  # larger images are segmented at this size
-NUMBERS = (8, 12, 16, 24)  # of superpixels, tried in turn
+SLIC_SIDE = 512  # pixels of the longer side; larger images are scaled down for segmentation
+NUMBERS = (8, 12, 16, 24)  # numbers of superpixels, tried in turn
 _SLIC, _GRID = re.compile(r"slic(?::(\d{1,4}))?"), re.compile(r"grid(?::(\d{1,3})x(\d{1,3}))?")
-SAME = 8.0  # CIELAB units, root mean square, within which a region is of one colour
+SAME = 8.0  # CIELAB units: largest root mean square distance to the mean colour at which regions count as uniform
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,8 +29,8 @@ class Regions:
     """A partition of an image's pixels.
 
     Attributes:
-        labels: int32 ``[height, width]``, from 0 to R - 1; each number occurs.
-        names: ``[region]``.
+        labels: The region of each pixel, int32 ``[height, width]``, from 0 to R - 1; each number occurs.
+        names: Unique names, ``[region]``.
 
     >>> Regions(np.array([[0, 0], [1, 1]]), ("top", "bottom")).boxes.tolist()
     [[0, 0, 2, 1], [0, 1, 2, 2]]
@@ -57,18 +57,18 @@ class Regions:
 
     @cached_property
     def masks(self) -> np.ndarray:
-        """bool ``[region, height, width]``."""
+        """Which pixels belong to each region, bool ``[region, height, width]``."""
         return self.labels[None] == np.arange(self.n)[:, None, None]
 
     @cached_property
     def boxes(self) -> np.ndarray:
-        """int ``[region, 4]``: x0, y0, x1, y1 in pixels, the latter two exclusive."""
-        found = find_objects(self.labels + 1)
-        return np.array([(x.start, y.start, x.stop, y.stop) for y, x in found], dtype=np.int64)
+        """Bounding boxes, int ``[region, 4]``: x0, y0, x1, y1 in pixels, x1 and y1 exclusive."""
+        slices = find_objects(self.labels + 1)
+        return np.array([(x.start, y.start, x.stop, y.stop) for y, x in slices], dtype=np.int64)
 
     @cached_property
     def centers(self) -> np.ndarray:
-        """float ``[region, 2]``: x, y of the middle of that pixel of the region that is nearest to its centroid."""
+        """A point inside each region, the centre of its pixel nearest to its centroid: x, y in pixels, float ``[region, 2]``."""
         centers = []
         for i, (x0, y0, x1, y1) in enumerate(self.boxes):
             ys, xs = np.nonzero(self.labels[y0:y1, x0:x1] == i)
@@ -80,8 +80,9 @@ class Regions:
         """Share of each patch's area that lies in each region, float64 ``[region, patch]``; columns sum to one.
 
         Args:
-            rows, cols: The patch grid that is laid over the image; it need not divide its sides.
-            view: The part of the image that it covers: x0, y0, x1, y1 in pixels, the latter two exclusive; all if left out.
+            rows, cols: Size of the patch grid; patch edges may cut pixels.
+            view: The part of the image that the grid covers: x0, y0, x1, y1 in pixels, x1 and y1 exclusive; the whole image if
+                left out.
 
         >>> Regions(np.array([[0, 0, 1]]), ("a", "b")).patch_weights(1, 2).round(3).tolist()
         [[1.0, 0.333], [0.0, 0.667]]
@@ -96,7 +97,9 @@ class Regions:
         return area.reshape(self.n, rows * cols)
 
     def patch_owner(self, rows: int, cols: int, view: tuple[int, int, int, int] | None = None) -> np.ndarray:
-        """The region that covers most of each patch, int ``[patch]``; a region smaller than a patch may own none.
+        """The region that covers most of each patch, int ``[patch]``; a small region may own no patch.
+
+        Takes the same as `patch_weights`.
 
         >>> Regions(np.array([[0, 0, 1]]), ("a", "b")).patch_owner(1, 2).tolist()
         [0, 1]
@@ -105,24 +108,24 @@ class Regions:
 
 
 def _pieces(pixels: int, cells: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """A side cut at every edge of a pixel and of a cell: each piece's pixel, cell and share of its cell, ``[piece]``.
+    """Cut a side at every pixel edge and every cell edge: pixel, cell and share of the cell of each piece, ``[piece]`` each.
 
-    Positions are whole multiples of 1 / (pixels * cells), so that nothing is rounded.
+    Positions are integers, in units of side / (pixels * cells), so nothing is rounded.
     """
     edges = np.union1d(np.arange(pixels + 1) * cells, np.arange(cells + 1) * pixels)
     return edges[:-1] // cells, edges[:-1] // pixels, np.diff(edges) / pixels
 
 
 def make_regions(image: np.ndarray, spec: str | Regions = "slic") -> Regions:
-    """Regions from a short name.
+    """Make regions from a short name.
 
     Args:
         image: uint8 ``[height, width, 3]``.
-        spec: ``"slic"`` (8 to 24, see `slic_regions`), ``"slic:30"`` (about 30), ``"grid"``, ``"grid:8x8"`` (rows x
+        spec: ``"slic"`` (8 to 24 superpixels, see `slic_regions`), ``"slic:30"`` (about 30), ``"grid"``, ``"grid:8x8"`` (rows x
             columns), or `Regions` of this image.
 
     Raises:
-        InputError: For another name, or regions of another size than the image.
+        InputError: For an unknown name, or regions of an image of another size.
 
     >>> make_regions(np.zeros((64, 64, 3), np.uint8), "grid:2x3").names
     ('r0', 'r1', 'r2', 'r3', 'r4', 'r5')
@@ -139,7 +142,7 @@ def make_regions(image: np.ndarray, spec: str | Regions = "slic") -> Regions:
 
 
 def check_regions(spec: str | Regions) -> None:
-    """Raise `InputError` unless regions can be made from this for some image.
+    """Raise `InputError` unless `spec` is a valid name or `Regions`.
 
     >>> check_regions("grid:2x2")
     """
@@ -150,7 +153,7 @@ def check_regions(spec: str | Regions) -> None:
 
 
 def check_fit(image: np.ndarray, regions: Regions) -> None:
-    """Raise `InputError` unless the regions are of an image ``[height, width, 3]`` of this size."""
+    """Raise `InputError` unless the regions have the size of the image ``[height, width, 3]``."""
     if regions.labels.shape != image.shape[:2]:
         (height, width), (h, w) = image.shape[:2], regions.labels.shape
         raise InputError(
@@ -159,7 +162,7 @@ def check_fit(image: np.ndarray, regions: Regions) -> None:
 
 
 def grid_regions(image: np.ndarray, rows: int = 4, cols: int = 6) -> Regions:
-    """Equal rectangles, row by row, of image ``[height, width, 3]``.
+    """Divide an image ``[height, width, 3]`` into equal rectangles, numbered row by row.
 
     Raises:
         InputError: For fewer than two cells, or cells smaller than a pixel.
@@ -178,13 +181,13 @@ def grid_regions(image: np.ndarray, rows: int = 4, cols: int = 6) -> Regions:
 
 
 def slic_regions(image: np.ndarray, n: int | None = None) -> Regions:
-    """Superpixels of image ``[height, width, 3]``, always the same ones; `Regions.n` says how many came out.
+    """Divide an image into superpixels. The result is deterministic; `Regions.n` is the resulting number.
 
     Args:
         image: uint8 ``[height, width, 3]``.
-        n: About how many, 2 to 1,024. Left out: as few of 8, 12, 16 or 24 as keep colours apart (root mean square distance
-            within regions at most 8 CIELAB units), 24 where none does. Every region more is a player more in a causal
-            graph, and the same number of forwards then says less about each.
+        n: Approximate number of superpixels, 2 to 1,024. If left out, the smallest of 8, 12, 16 and 24 at which regions are
+            uniform in colour (root mean square distance to their mean at most 8 CIELAB units), or 24 if none is. Few regions are
+            preferred: each is one more player of a causal graph, which the same number of forward passes must cover.
 
     Raises:
         InputError: For n outside 2 to 1024.
@@ -205,7 +208,12 @@ def slic_regions(image: np.ndarray, n: int | None = None) -> Regions:
 
 
 def _spread(image: np.ndarray, labels: np.ndarray) -> float:
-    """Root mean square distance in CIELAB of pixels to the mean of their region."""
+    """Root mean square distance of pixels to the mean colour of their region, in CIELAB units.
+
+    Args:
+        image: uint8 ``[height, width, 3]``.
+        labels: int ``[height, width]``.
+    """
     lab = cv2.cvtColor(image.astype(np.float32) / 255, cv2.COLOR_RGB2Lab).reshape(-1, 3)
     count = np.bincount(labels.ravel())
     means = np.stack([np.bincount(labels.ravel(), channel) / np.maximum(count, 1) for channel in lab.T], 1)
@@ -213,14 +221,14 @@ def _spread(image: np.ndarray, labels: np.ndarray) -> float:
 
 
 def box_regions(image: np.ndarray, boxes: Mapping[str, Sequence[int]]) -> Regions:
-    """Boxes that a person drew, the earlier one where two overlap, and ``"rest"`` for all else.
+    """Regions from boxes, such as hand-drawn ones. Where boxes overlap the earlier wins; all other pixels are ``"rest"``.
 
     Args:
         image: uint8 ``[height, width, 3]``.
-        boxes: For each name x0, y0, x1, y1 in pixels, the latter two exclusive.
+        boxes: By name: x0, y0, x1, y1 in pixels, x1 and y1 exclusive.
 
     Raises:
-        InputError: For a box outside the image, or hidden by earlier ones.
+        InputError: For a box outside the image, or one that earlier boxes cover entirely.
 
     >>> box_regions(np.zeros((8, 8, 3), np.uint8), {"left": (0, 0, 4, 8)}).names
     ('left', 'rest')
@@ -238,21 +246,21 @@ def box_regions(image: np.ndarray, boxes: Mapping[str, Sequence[int]]) -> Region
             )
         labels[y0:y1, x0:x1] = i
     names = [*boxes, "rest"]
-    there = np.unique(labels)
+    visible = np.unique(labels)
     for i, name in enumerate(boxes):
-        if i not in there:
+        if i not in visible:
             raise InputError(f"The box {name!r} is hidden by earlier ones; leave it out or move it.")
-    return Regions(labels, tuple(names[: len(there)]))
+    return Regions(labels, tuple(names[: len(visible)]))
 
 
 def _numbered(labels: np.ndarray) -> Regions:
-    """The same partition with numbers from 0 on, none missing."""
-    found, numbers = np.unique(labels, return_inverse=True)
-    return Regions(numbers.reshape(labels.shape), tuple(f"r{i}" for i in range(len(found))))
+    """Regions from labels int ``[height, width]``, renumbered from 0 without gaps and named r0, r1, ..."""
+    distinct, numbers = np.unique(labels, return_inverse=True)
+    return Regions(numbers.reshape(labels.shape), tuple(f"r{i}" for i in range(len(distinct))))
 
 
 def run_lengths(mask: np.ndarray) -> list[int]:
-    """Lengths of the runs of a mask ``[height, width]``, row by row, beginning with how many are False.
+    """Run-length encode a mask, bool ``[height, width]``, row by row; the first run is of False and may be empty.
 
     >>> run_lengths(np.array([[True, False], [False, True]]))
     [0, 1, 2, 1]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-# Words that join others rather than name anything: articles, prepositions, pronouns, auxiliaries, conjunctions, question words
-# (the closed classes of Quirk et al. 1985, as far as they occur in questions).
+# Articles, prepositions, pronouns, auxiliaries, conjunctions and question words: the closed classes of Quirk et al. 1985, as far as
+# they occur in questions.
 FUNCTION_WORDS = frozenset(
     """
     a an the this that these those it its he she they you i we me him her them us your my their our there here
@@ -15,9 +15,9 @@ FUNCTION_WORDS = frozenset(
 
 
 def is_content(word: str) -> bool:
-    """Whether a word names something: whether it is none of `FUNCTION_WORDS`.
+    """Whether a word is a content word, that is, not one of `FUNCTION_WORDS`.
 
-    "left", "right", "above" and "below" are prepositions here, as in "left of".
+    "left", "right", "above" and "below" count as prepositions, as in "left of".
 
     >>> [is_content(w) for w in ("What", "color", "is", "the", "car")]
     [False, True, False, False, True]

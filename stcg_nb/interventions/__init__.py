@@ -1,4 +1,4 @@
-"""What the answer loses when words and regions are taken away: masks, the surrogate that learns from them, the causal graph."""
+"""Effects of removing words and regions on the answer: masked forward passes, the surrogate fitted to them, the causal graph."""
 
 from stcg_nb.interventions.causal_graph import Causes, find_causes
 from stcg_nb.interventions.masking import Game

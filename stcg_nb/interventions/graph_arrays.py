@@ -1,4 +1,4 @@
-"""The causal arrays of an `STCG`, by the names of its schema: effects of single players, with or without a fitted causal graph."""
+"""The causal arrays of an `STCG`, named as in its schema: from leave-one-out effects alone, or from a fitted causal graph."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ Arrays = dict[str, np.ndarray]
 
 
 def single_effects(effect: np.ndarray, n_words: int) -> Arrays:
-    """The arrays where nothing was sampled.
+    """The arrays where only single players were left out. Intervals have no width; there are no verdicts and no interactions.
 
     Args:
-        effect: What each step loses without each player, nats, ``[step, player]``; each is its own interval.
-        n_words: How many of the players are words; the others are regions.
+        effect: The effect of each player on each step's log-odds, nats, ``[step, player]``.
+        n_words: Number of words; they are the first players, regions the others.
     """
     nothing = np.zeros(effect.shape)
     links = {f"link_{k}": np.zeros(0) for k in ("weight", "low", "high", "coefficient")}
@@ -34,30 +34,31 @@ def causal_effects(effect: np.ndarray, n_words: int, causes: Causes, attended: A
     Args:
         effect, n_words: As for `single_effects`.
         causes: The causal graph.
-        attended: Which edges attention links, bool (`stcg_nb.interventions.verdicts.attended`).
+        attended: Which edges attention links, bool ``[word, region]``, ``[step, region]`` and ``[step, word]``, from
+            `stcg_nb.interventions.verdicts.attended`.
     """
-    # Effects of one player are measured exactly; the surrogate says how sure it is of them.
-    off = causes.node_high - causes.node
-    said = verdict(np.abs(effect) > off, attended.step_player)
-    step, place = np.nonzero(causes.in_graph)
-    source, target, third = causes.links[place].T
+    # Effects are exact; half-widths borrow the surrogate's bootstrap spread.
+    half = causes.node_high - causes.node
+    verdicts = verdict(np.abs(effect) > half, attended.step_player)
+    step, link = np.nonzero(causes.in_graph)
+    source, target, third = causes.links[link].T
     word_region = (source < n_words) & (target >= n_words) & (third < 0)
-    linked = np.zeros(len(place), dtype=bool)
+    linked = np.zeros(len(link), dtype=bool)
     linked[word_region] = attended.word_patch[source[word_region], target[word_region] - n_words]
-    # Attention has no edges between two words, two regions or three players that could confirm one.
-    link_said = np.where(word_region, verdict(np.ones(len(place), dtype=bool), linked), "")
+    # Attention joins no two words, no two regions and no three players, so only word-region links get a verdict.
+    link_verdicts = np.where(word_region, verdict(np.ones(len(link), dtype=bool), linked), "")
     ends = {"source": source, "target": target, "third": third, "step": step}
     weights = {"weight": causes.weight, "low": causes.low, "high": causes.high, "coefficient": causes.link_coefficient}
     return {
         **by_player("effect", effect, n_words),
-        **by_player("low", effect - off, n_words), **by_player("high", effect + off, n_words),
-        **by_player("verdict", said, n_words), **by_player("coefficient", causes.node_coefficient, n_words),
-        "intercept": causes.intercept, "link_verdict": link_said,
+        **by_player("low", effect - half, n_words), **by_player("high", effect + half, n_words),
+        **by_player("verdict", verdicts, n_words), **by_player("coefficient", causes.node_coefficient, n_words),
+        "intercept": causes.intercept, "link_verdict": link_verdicts,
         **{f"link_{k}": v.astype(np.int64) for k, v in ends.items()},
-        **{f"link_{k}": v[step, place] for k, v in weights.items()},
+        **{f"link_{k}": v[step, link] for k, v in weights.items()},
     }  # fmt: skip
 
 
 def by_player(name: str, values: np.ndarray, n_words: int) -> Arrays:
-    """``[step, player]`` as an array of words and one of regions."""
+    """Split ``[step, player]`` into an array of words ``[step, word]`` and one of regions ``[step, region]``."""
     return {f"word_{name}": values[:, :n_words], f"region_{name}": values[:, n_words:]}

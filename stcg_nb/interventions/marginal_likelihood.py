@@ -1,14 +1,14 @@
-"""How likely the values of masks are under a Gaussian process, and the gradient of it by the kernel's parameters.
+"""The log marginal likelihood of masks' values under a Gaussian process, and its gradient by the kernel's parameters.
 
-The kernel is that of `stcg_nb.interventions.surrogate`, K for the masks that were tried. With y what was measured and w = K^-1 y
-(Rasmussen and
-Williams 2006, equations 5.8 and 5.9), up to a constant
+The kernel is that of `stcg_nb.interventions.surrogate`; K is the covariance of the measured masks, noise included. With y the
+measured values and w = K^-1 y (Rasmussen and Williams 2006, equations 5.8 and 5.9), up to a constant
 
     log p(y) = - y.w / 2 - log det K / 2,      d log p / d K = G = (w w' - K^-1) / 2
 
-From G, the chain rule gives every parameter in closed form, so nothing is kept between forward and backward pass but the gradient
-itself, and one output is worked on at a time, within a core's cache. Automatic differentiation of the same formula stores a dozen
-matrices an output and goes back through the Cholesky factor: it takes several times as long, and gigabytes for long answers.
+From G, the chain rule gives the gradient by every parameter in closed form. The forward pass computes it, one output at a time,
+which fits into a core's cache, and keeps nothing else for the backward pass. Automatic differentiation of the same formula stores
+a dozen matrices an output and differentiates the Cholesky factorisation: it takes several times as long, and gigabytes for long
+answers.
 """
 
 from __future__ import annotations
@@ -21,16 +21,18 @@ from scipy.linalg import lapack
 from torch import Tensor
 
 CENTER = 0.7  # about the mean of the masks
-JITTER = 1e-5
-PARAMETERS = ("rate", "slope", "absent", "scale", "offset", "noise", "tail")
+JITTER = 1e-5  # added to the noise variance, for a stable Cholesky factorisation
+PARAMETERS = ("rate", "slope", "absence_decay", "scale", "offset", "noise", "tail")
+"""theta, w, omega, s, c, the noise variance and a in the notation of `stcg_nb.interventions.surrogate`."""
 
 
 def kernel(a: Tensor, b: Tensor, p: dict[str, Tensor]) -> Tensor:
     """Covariances ``[a, b]`` of one output's values for masks ``[a, player]`` and ``[b, player]``.
 
     Args:
-        a, b: float64, ones and zeros.
-        p: "rate", "slope" and "absent" ``[player]``, "scale", "offset" and "tail" numbers; logarithms, except "absent".
+        a, b: Masks as float64, 1 where a player is present, else 0.
+        p: Parameters of one output: "rate", "slope" and "absence_decay" ``[player]``, "scale", "offset" and "tail" scalars.
+            All are logarithms, except "absence_decay".
 
     >>> p = {name: torch.zeros(2, dtype=torch.float64) for name in PARAMETERS[:3]}
     >>> p |= {name: torch.zeros((), dtype=torch.float64) for name in PARAMETERS[3:]}
@@ -40,30 +42,35 @@ def kernel(a: Tensor, b: Tensor, p: dict[str, Tensor]) -> Tensor:
     return _with_linear(_varying(_stretch(a, b, p).log_(), a, b, p), a, b, p)
 
 
-# The last two work in the place of what they are given, since of thousands of masks that is large.
+# `_varying` and `_with_linear` overwrite their first argument, which is large for thousands of masks.
 
 
 def _stretch(a: Tensor, b: Tensor, p: dict[str, Tensor]) -> Tensor:
-    """1 + d / tail ``[a, b]``, with d the summed rates of the players that differ."""
+    """1 + d / tail, ``[a, b]``; d sums the rates of the players in which two masks differ."""
     rate = p["rate"].exp()
     apart = (a @ rate)[:, None] + b @ rate
     return apart.addmm_(a * rate, b.T, alpha=-2).div_(p["tail"].exp()).add_(1)
 
 
 def _varying(log_stretch: Tensor, a: Tensor, b: Tensor, p: dict[str, Tensor]) -> Tensor:
-    """The kernel's first term, in the place of the stretch's logarithm."""
-    shrink = (1 - a) @ p["absent"], (1 - b) @ p["absent"]
-    return log_stretch.mul_(-p["tail"].exp()).add_(p["scale"] - shrink[0][:, None]).sub_(shrink[1]).exp_()
+    """The kernel's first term ``[a, b]``. Overwrites the logarithm of the stretch."""
+    decay = (1 - a) @ p["absence_decay"], (1 - b) @ p["absence_decay"]
+    return log_stretch.mul_(-p["tail"].exp()).add_(p["scale"] - decay[0][:, None]).sub_(decay[1]).exp_()
 
 
 def _with_linear(varying: Tensor, a: Tensor, b: Tensor, p: dict[str, Tensor]) -> Tensor:
-    """The whole kernel, in the place of its first term."""
+    """The whole kernel ``[a, b]``. Overwrites its first term."""
     return varying.addmm_((a - CENTER) * p["slope"].exp(), (b - CENTER).T).add_(p["offset"].exp())
 
 
 def factorised(covariance: Tensor) -> np.ndarray:
-    """The Cholesky factor of ``[mask, mask]``, lower, for LAPACK; where rounding made it indefinite (a few players, each mask many
-    times), with as little more on the diagonal as it takes.
+    """The lower Cholesky factor ``[mask, mask]`` of a covariance, in Fortran order for LAPACK.
+
+    Where rounding makes the covariance indefinite (few players, each mask many times), the smallest share of its mean variance
+    that suffices, from 1e-8 to 1e-2, is added to the diagonal.
+
+    Raises:
+        numpy.linalg.LinAlgError: If a share of 1e-2 does not suffice.
 
     >>> factorised(torch.tensor([[4.0, 2.0], [2.0, 10.0]], dtype=torch.float64)).tolist()
     [[2.0, 0.0], [1.0, 3.0]]
@@ -81,7 +88,7 @@ def factorised(covariance: Tensor) -> np.ndarray:
 
 
 def solved(factor: np.ndarray, y: Tensor) -> Tensor:
-    """K^-1 y ``[mask]`` from the Cholesky factor of K.
+    """K^-1 y, ``[mask]``, from the lower Cholesky factor of K, ``[mask, mask]``, and y, ``[mask]``.
 
     >>> solved(np.array([[2.0, 0.0], [1.0, 3.0]], order="F"), torch.tensor([4.0, 2.0], dtype=torch.float64)).tolist()
     [1.0, 0.0]
@@ -90,12 +97,13 @@ def solved(factor: np.ndarray, y: Tensor) -> Tensor:
 
 
 def log_evidence(masks: Tensor, targets: Tensor, p: dict[str, Tensor]) -> Tensor:
-    """The summed log evidence of all outputs, differentiable by the parameters.
+    """The log marginal likelihood, summed over outputs; a scalar that is differentiable by the parameters.
 
     Args:
-        masks: float64 ``[mask, player]``, ones and zeros.
-        targets: What was measured, ``[output, mask]``.
-        p: As in `kernel`, of all outputs, ``[output, player]`` and ``[output]``; and "noise" ``[output]``, a variance's logarithm.
+        masks: float64 ``[mask, player]``, 1 where a player is present, else 0.
+        targets: The measured values, standardised, ``[output, mask]``.
+        p: The parameters of `kernel` for all outputs, ``[output, player]`` and ``[output]``, and "noise" ``[output]``, the
+            logarithm of the noise variance.
 
     >>> p = {name: torch.zeros(1, 2, dtype=torch.float64) for name in PARAMETERS[:3]}
     >>> p |= {name: torch.zeros(1, dtype=torch.float64, requires_grad=True) for name in PARAMETERS[3:]}
@@ -118,8 +126,8 @@ class _LogEvidence(torch.autograd.Function):
             p = {name: value[o] for name, value in zip(PARAMETERS, parameters, strict=True)}
             value, gradient = _one(masks, target, p)
             total += value
-            for name, into in zip(PARAMETERS, gradients, strict=True):
-                into[o] = gradient[name]
+            for name, of_outputs in zip(PARAMETERS, gradients, strict=True):
+                of_outputs[o] = gradient[name]
         ctx.save_for_backward(*gradients)
         return total
 
@@ -129,7 +137,13 @@ class _LogEvidence(torch.autograd.Function):
 
 
 def _one(z: Tensor, y: Tensor, p: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
-    """Log evidence of one output, and its gradient by each of the parameters, ``[player]`` or a number."""
+    """The log marginal likelihood of one output, and its gradient by each parameter, ``[player]`` or a scalar.
+
+    Args:
+        z: Masks, float64 ``[mask, player]``.
+        y: The output's values, standardised, ``[mask]``.
+        p: The output's parameters, as in `kernel`, and "noise".
+    """
     rate, slope, tail = p["rate"].exp(), p["slope"].exp(), p["tail"].exp()
     centred = z - CENTER
     stretch = _stretch(z, z, p)
@@ -141,17 +155,17 @@ def _one(z: Tensor, y: Tensor, p: dict[str, Tensor]) -> tuple[Tensor, dict[str, 
     w = solved(factor, y)
     value = -0.5 * (y @ w) - float(np.log(factor.diagonal()).sum())
 
-    half = torch.from_numpy(lapack.dpotri(factor, lower=1)[0])  # one triangle of K^-1, zeros in the other
+    half = torch.from_numpy(lapack.dpotri(factor, lower=1)[0])  # the lower triangle of K^-1, zeros above
     half.diagonal().div_(2)
     g = torch.outer(w, w).sub_(half).sub_(half.T).div_(2)
-    by_varying = varying.mul_(g)  # times d varying = d log p by whatever varying depends on
+    by_varying = varying.mul_(g)  # d log p / d x = sum of this times d log(varying) / d x
     by_row = by_varying.sum(1)
     by_spread = -(by_varying * log_stretch).sum()
     by_distance = by_varying.div_(stretch)
     gradient = {
         "rate": -2 * rate * (z.T @ by_distance.sum(1) - (z * (by_distance @ z)).sum(0)),
         "slope": slope * (centred * (g @ centred)).sum(0),
-        "absent": -2 * ((1 - z).T @ by_row),
+        "absence_decay": -2 * ((1 - z).T @ by_row),
         "scale": by_row.sum(),
         "offset": p["offset"].exp() * g.sum(),
         "noise": p["noise"].exp() * g.diagonal().sum(),

@@ -1,17 +1,18 @@
-"""The game that a causal graph explains: its players are words and regions, its value the log-odds of the answer's tokens.
+"""The game that a causal graph explains: its players are words and regions, its value is the log-odds of the answer's tokens.
 
-A mask says for each player whether it is present: the question's words first, then the image's regions. An absent word
-is cut from the language model's attention. What an absent region is, is a choice that changes the question which is
-asked, so each has a name and results of two are never mixed:
+A mask says for each player whether it is present: the question's words first, then the image's regions. No token of the language
+model can attend to an absent word. How a region is removed defines the estimand, so each way has a name and results of two ways
+are never mixed:
 
 ``"median"``, ``"mean"``, ``"blur"``, ``"inpaint"``
-    The region is filled (`stcg_nb.inputs.fills`) and the model looks at that picture: what would it say if this were not there?
+    The region is filled (`stcg_nb.inputs.fills`) and the model reads the filled picture. Estimand: the effect of the region's
+    being in the picture.
 ``"cut"``
-    The Q-Former (or the language model, where that reads patches) cannot attend to the region's patches, though the vision
-    model has seen them: does what it said come through there? The vision model runs once for all masks. A patch belongs to
-    the region that covers most of it.
+    The Q-Former (or the language model, where that reads patches) cannot attend to the region's patches; the vision model has
+    read them. Estimand: the effect of attention to these patches. The vision model runs once for all masks. A patch belongs
+    to the region that covers most of it.
 
-Masks that agree on the regions share one encoding of the image.
+Masks with the same regions share one encoding of the image.
 """
 
 from __future__ import annotations
@@ -28,18 +29,23 @@ from stcg_nb.inputs.fills import FILLS, Filler
 from stcg_nb.progress import progress
 
 CUT = "cut"
-CHUNK = 64
+CHUNK = 64  # masks in one batch
 
 
 class LeftOut(NamedTuple):
-    """Values with everything present, ``[step]``, and without each player, ``[player, step]``, in nats."""
+    """Leave-one-out values in nats.
+
+    Attributes:
+        full: With all players present, ``[step]``.
+        without: Without each player, ``[player, step]``.
+    """
 
     full: np.ndarray
     without: np.ndarray
 
     @property
     def effects(self) -> np.ndarray:
-        """What each step's token loses without each player, ``[step, player]``."""
+        """The leave-one-out effect of each player on each step's log-odds, nats, ``[step, player]``."""
         return (self.full - self.without).T
 
 
@@ -48,11 +54,11 @@ class Game:
     """The value of masks for one case.
 
     Attributes:
-        case: Whose answer's log-odds are the value.
-        removal: What an absent region is, one of `removals`.
+        case: The case whose answer is scored.
+        removal: How a region is removed, one of `removals`.
 
     Raises:
-        InputError: For another removal.
+        InputError: If `removal` is not one of `removals`.
 
     >>> case = Case.read(np.zeros((32, 32, 3), np.uint8), "what is this?", "mock", regions="grid:2x2")
     >>> game = Game(case)
@@ -86,7 +92,7 @@ class Game:
                 f"The masks have shape {masks.shape}; they must be [mask, player] = (any, {self.n_players})."
             )
         values = np.empty((len(masks), len(self.case.answer.token_ids)))
-        # Masks with the same regions stand together, so that a chunk holds as few images as can be.
+        # Masks with the same regions are sorted next to each other, so that a chunk has as few images as possible.
         order = np.lexsort(masks[:, self.n_words :].T)
         with progress("masks", len(masks), "mask") as advance:
             for start in range(0, len(masks), CHUNK):
@@ -96,13 +102,14 @@ class Game:
         return values
 
     def leave_one_out(self) -> LeftOut:
-        """Values with all players and without each of them alone."""
+        """Values of the full input and of the input without each player."""
         full, without_one = np.split(
             self(np.concatenate([np.ones((1, self.n_players), bool), without(self.n_players)])), [1]
         )
         return LeftOut(full[0], without_one)
 
     def _chunk(self, masks: np.ndarray) -> np.ndarray:
+        """Values of at most `CHUNK` masks, ``[mask, step]``."""
         words, present = masks[:, : self.n_words], masks[:, self.n_words :]
         if self.removal == CUT:
             return self.case.trace(
@@ -114,7 +121,11 @@ class Game:
 
 
 def without(players: int, absent: np.ndarray | None = None) -> np.ndarray:
-    """Masks bool ``[mask, player]`` that lack the players of each row of ``[mask, any]``; each player once if left out.
+    """Masks bool ``[mask, player]`` in which some players are absent.
+
+    Args:
+        players: Number of players.
+        absent: The absent players of each mask, int ``[mask, any]``; if left out, one mask without each player.
 
     >>> without(3, np.array([[0, 2]])).tolist()
     [[False, True, False]]
@@ -126,7 +137,7 @@ def without(players: int, absent: np.ndarray | None = None) -> np.ndarray:
 
 
 def removals() -> tuple[str, ...]:
-    """Every way for a region to be absent.
+    """Every way to remove a region.
 
     >>> removals()
     ('median', 'mean', 'blur', 'inpaint', 'cut')
@@ -135,6 +146,6 @@ def removals() -> tuple[str, ...]:
 
 
 def check_removal(name: str) -> None:
-    """Raise `InputError` unless it is one of `removals`; the sentence lists them."""
+    """Raise the `InputError` that lists `removals` unless `name` is one of them."""
     if name not in removals():
         raise InputError(f"{name!r} is no way to remove a region; valid are {', '.join(removals())}.")

@@ -1,18 +1,18 @@
-"""The sparse graph of an answer step: the few links, of two or three players, that say most of what a surrogate says.
+"""The sparse graph of an answer step: the few links of two or three players that best reproduce the surrogate.
 
-1. Random masks at the keep rates .5, .7 and .9 are imagined and the surrogate asked for their scores; each score becomes its
-   rank among the masks of the same rate, from 0 to 1. That is what an explanation is judged by (the Spearman correlation of the
-   linear datamodeling score), and it keeps one rate's long tail from deciding for all.
-2. The graph's prediction is a sum over players and links that are wholly present,
+1. The surrogate scores random masks at the keep rates .5, .7 and .9; no model runs. Each score becomes its rank among the masks
+   of the same rate, from 0 to 1. Ranks are what the linear datamodeling score (a Spearman correlation) judges, and they keep the
+   long tail of one rate from dominating the fit.
+2. The graph's prediction is a sum over the players that are present and the links whose players are all present,
 
        rank(z) ~ b + sum_i a_i z_i + sum_ij g_ij z_i z_j + sum_ijk h_ijk z_i z_j z_k
 
-   and its links are chosen one at a time, each time the one that lowers the squared error most beside all chosen so far
-   (orthogonal matching pursuit, Pati et al. 1993, doi 10.1109/ACSSC.1993.342465), main effects always included.
-3. The coefficients are then fitted together, by ridge regression.
+   Links are chosen one at a time: each time the link that, together with those already chosen, lowers the squared error most
+   (orthogonal matching pursuit, Pati et al. 1993, doi 10.1109/ACSSC.1993.342465). Main effects are always included.
+3. Ridge regression then fits all coefficients together.
 
-A coefficient is an average over what else may be missing, in ranks; a link's weight is what holds with everything else there, in
-nats. The two differ where many players interact.
+A coefficient is in ranks and averages over which other players are missing; a link's weight is in nats, with all other players
+present. The two differ where many players interact.
 """
 
 from __future__ import annotations
@@ -20,13 +20,17 @@ from __future__ import annotations
 import numpy as np
 from scipy.stats import rankdata
 
-RATES = (0.5, 0.7, 0.9)
+RATES = (0.5, 0.7, 0.9)  # keep rates: probabilities that a player is present in a random mask
 RIDGE = 1e-2
-DEPENDENT = 1e-6  # share of a column's variance that must be left beside the columns before it
+DEPENDENT = 1e-6  # a column is linearly dependent on the chosen ones if it keeps less than this share of its variance
 
 
 def ranks(scores: np.ndarray, rate: np.ndarray) -> np.ndarray:
-    """Each score's rank among the masks of its keep rate, in (0, 1), for ``[mask, step]`` and ``[mask]``; ties share theirs.
+    """The rank of each score among the masks of the same keep rate, in (0, 1), ``[mask, step]``; ties share their mean rank.
+
+    Args:
+        scores: ``[mask, step]``.
+        rate: Index of each mask's keep rate, int ``[mask]``.
 
     >>> ranks(np.array([[3.0], [9.0], [7.0], [5.0]]), np.array([0, 0, 1, 1])).ravel().tolist()
     [0.25, 0.75, 0.75, 0.25]
@@ -38,7 +42,11 @@ def ranks(scores: np.ndarray, rate: np.ndarray) -> np.ndarray:
 
 
 def together(masks: np.ndarray, links: np.ndarray) -> np.ndarray:
-    """Whether all players of a link are present, float64 ``[mask, link]``; links are int ``[link, 3]``, -1 for no third.
+    """Whether all players of a link are present, 1 or 0, float64 ``[mask, link]``.
+
+    Args:
+        masks: bool ``[mask, player]``.
+        links: int ``[link, 3]``, -1 for no third player.
 
     >>> together(np.array([[True, True, False]]), np.array([[0, 1, -1], [0, 1, 2]])).tolist()
     [[1.0, 0.0]]
@@ -50,17 +58,17 @@ def together(masks: np.ndarray, links: np.ndarray) -> np.ndarray:
 def fit_links(
     masks: np.ndarray, target: np.ndarray, rate: np.ndarray, links: np.ndarray, most: int
 ) -> tuple[float, np.ndarray, np.ndarray]:
-    """The best few links of one step, and what they and the players add.
+    """Choose the links of one step and fit the coefficients of links and players.
 
     Args:
-        masks: Imagined masks, bool ``[mask, player]``.
-        target: Their ranks, ``[mask]``.
-        rate: Which keep rate each was drawn at, int ``[mask]``.
-        links: The links to choose from, int ``[link, 3]``, -1 for no third player.
-        most: How many at most.
+        masks: Random masks, bool ``[mask, player]``.
+        target: Their ranks from 0 to 1, ``[mask]``.
+        rate: Index of each mask's keep rate, int ``[mask]``.
+        links: The candidates, int ``[link, 3]``, -1 for no third player.
+        most: Maximum number of links to choose.
 
     Returns:
-        Intercept; coefficients ``[player]``; coefficients ``[link]``, 0 for those not chosen.
+        Intercept; coefficients of players ``[player]``; coefficients of links ``[link]``, 0 for those not chosen. All in ranks.
     """
     players = masks.shape[1]
     columns = np.concatenate([masks.astype(float), together(masks, links)], axis=1)
@@ -78,21 +86,28 @@ def fit_links(
 
 
 def _pursue(columns: np.ndarray, target: np.ndarray, base: int, most: int) -> list[int]:
-    """Which columns after the first `base` to take, in order."""
-    fixed, _ = np.linalg.qr(columns[:, :base])
-    left = columns[:, base:] - fixed @ (fixed.T @ columns[:, base:])
-    residual = target - fixed @ (fixed.T @ target)
+    """Orthogonal matching pursuit: indices of the chosen columns, counted from `base`, in the order of choice.
+
+    Args:
+        columns: The regressors, ``[mask, column]``; the first `base` are always included.
+        target: ``[mask]``.
+        base: Number of columns that are always included.
+        most: Maximum number of columns to choose.
+    """
+    basis, _ = np.linalg.qr(columns[:, :base])
+    remaining = columns[:, base:] - basis @ (basis.T @ columns[:, base:])
+    residual = target - basis @ (basis.T @ target)
     start = np.maximum((columns[:, base:] ** 2).sum(0), 1e-12)
-    taken: list[int] = []
-    for _ in range(min(most, left.shape[1])):
-        size = (left**2).sum(0)
-        gain = np.where(size > DEPENDENT * start, (left.T @ residual) ** 2 / np.maximum(size, 1e-12), -1.0)
-        gain[taken] = -1.0
+    chosen: list[int] = []
+    for _ in range(min(most, remaining.shape[1])):
+        size = (remaining**2).sum(0)
+        gain = np.where(size > DEPENDENT * start, (remaining.T @ residual) ** 2 / np.maximum(size, 1e-12), -1.0)
+        gain[chosen] = -1.0
         best = int(gain.argmax())
         if gain[best] <= 0:
             break
-        direction = left[:, best] / np.sqrt(size[best])
+        direction = remaining[:, best] / np.sqrt(size[best])
         residual = residual - direction * (direction @ residual)
-        left = left - np.outer(direction, direction @ left)
-        taken.append(best)
-    return taken
+        remaining = remaining - np.outer(direction, direction @ remaining)
+        chosen.append(best)
+    return chosen

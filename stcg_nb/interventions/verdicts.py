@@ -1,13 +1,13 @@
-"""What attention says of an edge against what interventions say, judged by intervals and not by thresholds chosen by eye.
+"""Verdicts compare attention with interventions, edge by edge, by intervals instead of hand-picked thresholds.
 
-- *confirmed*: attention links the two, and taking one away has an effect.
-- *spurious*: attention links them, but nothing is lost.
-- *hidden*: there is an effect, but attention does not show it.
+- *confirmed*: attention links the edge, and the intervention has an effect.
+- *spurious*: attention links the edge, but the intervention has no effect.
+- *hidden*: the intervention has an effect, but attention does not link the edge.
 - *none*: neither.
 
-There is an effect where the causal weight's interval leaves out zero. Attention links where its share is above a fair share by
-interval: the map is a mean over layers, so layers are resampled (bootstrap, 200 draws), and the 2.5th percentile of the
-edge's share must exceed what it would get by chance: a region its share of the area, a word one in as many as there are.
+An edge has an effect if the interval of its causal weight excludes zero. Attention links an edge if its share of attention
+exceeds the share expected by chance: a region's share of the image's area, or 1 / number of words. The map is a mean over layers,
+so layers are resampled (bootstrap, 200 draws), and the 2.5th percentile of the edge's share must exceed chance.
 """
 
 from __future__ import annotations
@@ -22,26 +22,26 @@ from stcg_nb.case import Case
 from stcg_nb.stats.divergence import normalised
 
 VERDICTS = ("confirmed", "spurious", "hidden", "none")
-DRAWS = 200
+DRAWS = 200  # of the bootstrap over layers
 
 
 def attended(case: Case, maps: Mapping[str, Tensor], seed: int = 0) -> Alignment:
     """Which edges attention links, bool: ``[word, region]``, ``[step, region]`` and ``[step, word]``.
 
     Args:
-        case: Whose words, regions and steps.
-        maps: Attention captured of its picture, for each site ``[layer, query, key]``.
-        seed: Of the bootstrap over layers.
+        case: The case whose words, regions and steps are linked.
+        maps: Attention captured on its image, ``[layer, query, key]`` for each site.
+        seed: Seeds the bootstrap over layers.
     """
     rng = np.random.default_rng(seed)
     drawn = {site: m[rng.integers(len(m), size=(DRAWS, len(m)))] for site, m in maps.items()}
     samples = align("attention", drawn, case.model, case.prompt).by_region(case)
     x0, y0, x1, y1 = case.view
-    seen = case.regions.labels[y0:y1, x0:x1]
-    area = np.bincount(seen.ravel(), minlength=case.regions.n) / seen.size
+    labels = case.regions.labels[y0:y1, x0:x1]
+    area = np.bincount(labels.ravel(), minlength=case.regions.n) / labels.size
 
-    def above(weights: np.ndarray, fair: np.ndarray | float) -> np.ndarray:
-        return np.percentile(normalised(weights), 2.5, axis=0) > fair
+    def above(weights: np.ndarray, chance: np.ndarray | float) -> np.ndarray:
+        return np.percentile(normalised(weights), 2.5, axis=0) > chance
 
     return Alignment(
         above(samples.word_patch, area),
@@ -51,11 +51,11 @@ def attended(case: Case, maps: Mapping[str, Tensor], seed: int = 0) -> Alignment
 
 
 def verdict(effect: np.ndarray, linked: np.ndarray) -> np.ndarray:
-    """The verdicts of edges of any shape, as text.
+    """The verdict of each edge, text, in the shape of the arguments.
 
     Args:
-        effect: Whether the causal interval leaves out zero.
-        linked: Whether attention links.
+        effect: Whether the interval of the causal weight excludes zero, bool ``[...]``.
+        linked: Whether attention links the edge, bool ``[...]``.
 
     >>> verdict(np.array([True, False, True, False]), np.array([True, True, False, False])).tolist()
     ['confirmed', 'spurious', 'hidden', 'none']

@@ -1,4 +1,4 @@
-"""Drawn scenes with questions whose evidence is known: the test bed on which explanations meet the truth."""
+"""Drawn scenes with questions whose evidence is known: ground truth for explanations."""
 
 from stcg_nb.scenes.pictures import Scene, SceneObject, make_scene
 from stcg_nb.scenes.questions import KINDS, Question, make_questions, sample

@@ -1,4 +1,4 @@
-"""Seeded pictures of coloured objects on a light ground, with the exact mask of each object."""
+"""Scenes: seeded pictures of two to five coloured objects (cars, stars, boats ...) that do not overlap, with exact masks."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ class SceneObject:
     """One object of a scene.
 
     Attributes:
-        color, shape: its name, keys of `COLORS` and `SHAPES`.
-        box: ``(x0, y0, x1, y1)`` in pixels, half open.
-        mask: bool ``[height, width]`` of the whole picture, true where the object covers at least half of the pixel.
+        color, shape: Keys of `COLORS` and `SHAPES`.
+        box: Bounding box ``(x0, y0, x1, y1)`` in pixels, x1 and y1 exclusive.
+        mask: Pixels of the picture that the object covers by at least half, bool ``[height, width]``.
     """
 
     color: str
@@ -29,6 +29,7 @@ class SceneObject:
 
     @property
     def center(self) -> tuple[float, float]:
+        """The middle of the box, (x, y) in pixels."""
         x0, y0, x1, y1 = self.box
         return (x0 + x1) / 2, (y0 + y1) / 2
 
@@ -45,12 +46,12 @@ class SceneObject:
 
 @dataclass(frozen=True)
 class Scene:
-    """A picture and what is in it.
+    """A picture and its objects.
 
     Attributes:
-        seed: what it was drawn from.
-        image: uint8 ``[size, size, 3]``, RGB.
-        objects: the objects, in no particular order.
+        seed: The seed it was drawn from.
+        image: RGB, uint8 ``[size, size, 3]``.
+        objects: The objects, in no particular order.
     """
 
     seed: int
@@ -59,6 +60,7 @@ class Scene:
 
     @property
     def size(self) -> int:
+        """Side of the picture in pixels."""
         return int(self.image.shape[0])
 
 
@@ -66,15 +68,12 @@ def make_scene(seed: int, size: int = 256, n_objects: int | None = None) -> Scen
     """Draw a scene.
 
     Args:
-        seed: any non-negative integer; the same seed gives the same picture.
-        size: side in pixels, 64 to 1024.
+        seed: Any non-negative integer; the same seed gives the same picture.
+        size: Side in pixels, 64 to 1024.
         n_objects: 1 to 5, or None for a random number from 2 to 5.
 
-    Returns:
-        The `Scene`.
-
     Raises:
-        ValueError: if an argument is out of range.
+        ValueError: If an argument is out of range.
 
     Example:
         >>> scene = make_scene(7)
@@ -91,7 +90,7 @@ def make_scene(seed: int, size: int = 256, n_objects: int | None = None) -> Scen
     canvas = _background(rng, size)
     objects = []
     count = n_objects or int(rng.integers(2, MAX_OBJECTS + 1))
-    # Drawing from part of the palette makes repeated colours and shapes, which counting needs.
+    # Colours and shapes come from a random subset, so some repeat; questions about numbers need that.
     colors = rng.choice(list(COLORS), rng.integers(1, len(COLORS) + 1), replace=False)
     shapes = rng.choice(list(SHAPES), rng.integers(1, len(SHAPES) + 1), replace=False)
     for x0, y0, side in _layout(rng, size, count):
@@ -110,11 +109,11 @@ def make_scene(seed: int, size: int = 256, n_objects: int | None = None) -> Scen
 
 
 def _background(rng: np.random.Generator, size: int) -> np.ndarray:
-    """A light, slightly tinted and mottled ground, float32 [size, size, 3]."""
+    """A light, slightly tinted and mottled background, 0 to 255, float32 ``[size, size, 3]``."""
     tint = rng.uniform(178, 240) + rng.uniform(-12, 12, 3)
     mottle = cv2.resize(rng.normal(0, rng.uniform(0, 9), (6, 6, 1)), (size, size), interpolation=cv2.INTER_CUBIC)
     canvas = (tint + mottle[..., None]).astype(np.float32)
-    for _ in range(rng.integers(0, 7)):  # flat patches, as clutter without a name
+    for _ in range(rng.integers(0, 7)):  # flat patches as nameless clutter
         x, y = rng.integers(0, size, 2)
         w, h = rng.integers(size // 16, size // 3, 2)
         patch = canvas[y : y + h, x : x + w]
@@ -124,7 +123,7 @@ def _background(rng: np.random.Generator, size: int) -> np.ndarray:
 
 
 def _layout(rng: np.random.Generator, size: int, count: int) -> list[tuple[int, int, int]]:
-    """Squares (x0, y0, side) that neither touch nor leave the picture."""
+    """Squares (x0, y0, side) in pixels that lie inside the picture and do not touch."""
     while True:
         placed: list[tuple[int, int, int]] = []
         for _ in range(40 * count):

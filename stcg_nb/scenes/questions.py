@@ -1,15 +1,14 @@
-"""Seeded pictures of coloured objects, with exact masks and questions whose evidence is known.
+"""Questions about scenes, with their answers and the objects that each answer rests on.
 
-A scene is a light background with two to five objects (cars, stars, boats, …) that do not overlap. Every question about
-it names, besides its answer, the objects that the answer rests on (`Question.rests_on`), so that an explanation can be
-checked against the truth. Only questions with one clear answer are asked:
+The objects that an answer rests on (`Question.rests_on`) are the ground truth for explanations. Only questions with one clear
+answer are asked:
 
-* a referring phrase ("the red one", "the car") fits exactly one object, unless the question is about its absence;
-* "left of" needs exactly one object clearly in that direction (within about 31° of it) and every other object clearly
-  outside (more than 60° off);
-* a description from left to right needs columns of their own: no object reaches the middle of its neighbour.
+* a referring phrase ("the red thing", "the car") fits exactly one object, unless the question is about something absent;
+* a question about a direction needs exactly one object clearly in that direction (within about 31° of it), and no other object
+  that is less than about 60° off;
+* a description from left to right needs separate columns: no object reaches the centre of its neighbour.
 
-The question kinds are the keys of `KINDS`. Everything is a pure function of its seed.
+The kinds of question are `KINDS`. Everything is a pure function of its seed.
 """
 
 from __future__ import annotations
@@ -22,6 +21,16 @@ import numpy as np
 
 from stcg_nb.scenes.pictures import Scene, make_scene
 from stcg_nb.scenes.sprites import COLORS, SHAPES
+from stcg_nb.scenes.wording import (
+    CAPTION_TEXTS,
+    COLOR_TEXTS,
+    COUNT_TEXTS,
+    DESCRIBE_TEXTS,
+    DIRECTION_TEXTS,
+    EXISTS_TEXTS,
+    OBJECT_TEXTS,
+    noun_phrase,
+)
 
 KINDS = (
     "color", "object", "exists", "count", "left", "right", "above", "below", "describe", "caption", "absent",
@@ -31,8 +40,11 @@ KINDS = (
 MULTI_TOKEN_KINDS = ("left", "right", "above", "below", "describe", "caption")
 """The kinds whose answers take several tokens ("a red car")."""
 
-PLURALS = {name: name if name == "fish" else f"{name}es" if name == "box" else f"{name}s" for name in SHAPES}
 DIRECTIONS = {"left": (-1, 0), "right": (1, 0), "above": (0, -1), "below": (0, 1)}
+"""Unit vectors of the kinds that ask about a direction: x to the right, y down."""
+
+EVALUATION_SEEDS = 10**12
+"""The first scene seed for evaluation; training uses smaller seeds only."""
 
 
 @dataclass(frozen=True)
@@ -40,9 +52,9 @@ class Question:
     """A question with one clear answer.
 
     Attributes:
-        text, answer: as a person writes them.
-        kind: one of `KINDS`.
-        rests_on: indices into `Scene.objects` of the objects that the answer rests on; empty where it rests on the
+        text, answer: The question and its answer.
+        kind: One of `KINDS`.
+        rests_on: Indices into `Scene.objects` of the objects that the answer rests on; empty where the answer rests on the
             absence of something.
     """
 
@@ -52,71 +64,19 @@ class Question:
     rests_on: tuple[int, ...]
 
 
-# --- questions --------------------------------------------------------------------------------------------------------
-
-COLOR_TEXTS = (
-    "What color is the {0}?",
-    "What colour is the {0}?",
-    "Which color does the {0} have?",
-    "Which colour does the {0} have?",
-    "What is the color of the {0}?",
-    "The {0} has what colour?",
-    "Tell me the colour of the {0}.",
-)
-OBJECT_TEXTS = (
-    "What is the {0} thing?",
-    "What is the {0} object?",
-    "Which object is {0}?",
-    "The {0} thing is a what?",
-    "What kind of object is {0}?",
-)
-EXISTS_TEXTS = (
-    "Is there {0}?",
-    "Is there {0} in the picture?",
-    "Do you see {0}?",
-    "Can you see {0} in the image?",
-    "Does the picture show {0}?",
-)
-COUNT_TEXTS = (
-    "How many {0} are there?",
-    "How many {0} do you see?",
-    "How many {0} are in the picture?",
-    "Count the {0}.",
-    "What is the number of {0}?",
-)
-DIRECTION_TEXTS = {
-    "left": ("What is left of the {0}?", "What is to the left of the {0}?", "Which object is left of the {0}?"),
-    "right": ("What is right of the {0}?", "What is to the right of the {0}?", "Which object is right of the {0}?"),
-    "above": ("What is above the {0}?", "What do you see above the {0}?", "Which object is above the {0}?"),
-    "below": ("What is below the {0}?", "What do you see below the {0}?", "Which object is below the {0}?"),
-}
-DESCRIBE_TEXTS = (
-    "Describe the {0}.",
-    "Describe the {0} in the picture.",
-    "What does the {0} look like?",
-    "Can you describe the {0}?",
-)
-CAPTION_TEXTS = (
-    "Describe the picture from left to right.",
-    "Describe the image from left to right.",
-    "What do you see from left to right?",
-    "What is in the picture from left to right?",
-)
-
-
 def make_questions(scene: Scene, seed: int, kinds: Sequence[str] = KINDS) -> list[Question]:
-    """One question of each kind that this scene can be asked clearly.
+    """One question of each kind for which the scene has a clear answer.
 
     Args:
-        scene: the scene.
-        seed: chooses objects, answers and wording.
-        kinds: some of `KINDS`.
+        scene: The scene.
+        seed: Seeds the choice of objects, answers and wordings.
+        kinds: Some of `KINDS`.
 
     Returns:
-        At most one question a kind, in the order of ``kinds``; a kind that has no clear question here is left out.
+        At most one question per kind, in the order of ``kinds``; a kind without a clear question is left out.
 
     Raises:
-        ValueError: if a kind is unknown.
+        ValueError: If a kind is unknown.
 
     Example:
         >>> [q.kind for q in make_questions(make_scene(7), 0, ["color", "count"])]
@@ -126,21 +86,24 @@ def make_questions(scene: Scene, seed: int, kinds: Sequence[str] = KINDS) -> lis
     if unknown:
         raise ValueError(f"Question kind {unknown[0]!r} is unknown; the kinds are {', '.join(KINDS)}.")
     rng = np.random.default_rng((scene.seed, seed, 2))
-    made = (_ask(scene, kind, rng) for kind in kinds)
-    return [question for question in made if question is not None]
+    questions = (_ask(scene, kind, rng) for kind in kinds)
+    return [question for question in questions if question is not None]
 
 
 def sample(n: int, seed: int, kinds: Sequence[str] = KINDS, size: int = 256) -> Iterator[tuple[Scene, Question]]:
-    """Fresh scenes with one question each, the kinds in turn.
+    """Fresh scenes with one question each; the kinds take turns.
 
     Args:
-        n: how many.
-        seed: two different seeds share no scene, and none shares one with the training program.
-        kinds: asked in turn, so that each gets ``n / len(kinds)`` questions.
-        size: side of the pictures in pixels.
+        n: Number of questions.
+        seed: Different seeds share no scene, and no seed shares a scene with the training data.
+        kinds: Some of `KINDS`; each gets ``n / len(kinds)`` questions.
+        size: Side of the pictures in pixels.
 
     Yields:
         ``n`` pairs of a scene and a question about it.
+
+    Raises:
+        ValueError: If ``kinds`` is empty or holds an unknown kind.
 
     Example:
         >>> [question.kind for _, question in sample(3, seed=0, kinds=("color", "left"))]
@@ -152,14 +115,10 @@ def sample(n: int, seed: int, kinds: Sequence[str] = KINDS, size: int = 256) -> 
     for i in range(n):
         while True:
             scene = make_scene(EVALUATION_SEEDS + seed * 10**9 + next(draws), size)
-            asked = make_questions(scene, 0, [kinds[i % len(kinds)]])
-            if asked:
-                yield scene, asked[0]
+            questions = make_questions(scene, 0, [kinds[i % len(kinds)]])
+            if questions:
+                yield scene, questions[0]
                 break
-
-
-EVALUATION_SEEDS = 10**12
-"""Scene seeds from here on are for evaluation; the training program draws below."""
 
 
 def _pick(rng: np.random.Generator, options: Sequence[str]) -> str:
@@ -167,21 +126,17 @@ def _pick(rng: np.random.Generator, options: Sequence[str]) -> str:
 
 
 def _matching(scene: Scene, color: str | None, shape: str | None) -> tuple[int, ...]:
+    """Indices of the objects of a colour and a shape; None matches any."""
     return tuple(
         i for i, o in enumerate(scene.objects) if color in (None, o.color) and shape in (None, o.shape)
     )  # fmt: skip
 
 
-def _noun(color: str | None, shape: str | None, plural: bool = False) -> str:
-    noun = (PLURALS[shape] if plural else shape) if shape else ("things" if plural else "thing")
-    return f"{color} {noun}" if color else noun
-
-
 def _references(scene: Scene, i: int) -> list[str]:
-    """The phrases without article that mean object i and no other."""
+    """The noun phrases, without article, that fit object i and no other."""
     o = scene.objects[i]
     options = [(o.color, o.shape), (None, o.shape), (o.color, None)]
-    return [_noun(*option) for option in options if _matching(scene, *option) == (i,)]
+    return [noun_phrase(*option) for option in options if _matching(scene, *option) == (i,)]
 
 
 def _ask(scene: Scene, kind: str, rng: np.random.Generator) -> Question | None:
@@ -203,7 +158,7 @@ def _ask(scene: Scene, kind: str, rng: np.random.Generator) -> Question | None:
 
 
 def _ask_attribute(scene: Scene, rng: np.random.Generator, kind: str, texts: Sequence[str]) -> Question | None:
-    """The colour of the one object of its shape, or the shape of the one object of its colour."""
+    """Ask for the colour of the only object of its shape, or for the shape of the only object of its colour."""
     given, asked = ("shape", "color") if kind == "color" else ("color", "shape")
     unique = [
         i for i, o in enumerate(scene.objects) if _matching(scene, **{asked: None, given: getattr(o, given)}) == (i,)
@@ -217,14 +172,17 @@ def _ask_attribute(scene: Scene, rng: np.random.Generator, kind: str, texts: Seq
 
 
 def _ask_exists(scene: Scene, rng: np.random.Generator) -> Question:
-    """Yes and no in equal parts; half of the noes join a colour and a shape that occur on different objects."""
+    """Ask whether something is there; "yes" and "no" are equally likely.
+
+    Half of the "no" questions combine a colour and a shape that occur on different objects.
+    """
     present = bool(rng.integers(2))
     while True:
         if present or rng.random() < 0.5:
             o = scene.objects[int(rng.integers(len(scene.objects)))]
             color: str | None = o.color
             shape: str | None = o.shape if present else scene.objects[int(rng.integers(len(scene.objects)))].shape
-            if not present and _matching(scene, color, shape):  # every colour meets every shape: no such pair
+            if not present and _matching(scene, color, shape):  # that pair exists: draw another colour
                 color = _pick(rng, list(COLORS))
         else:
             color, shape = _pick(rng, list(COLORS)), _pick(rng, list(SHAPES))
@@ -232,7 +190,7 @@ def _ask_exists(scene: Scene, rng: np.random.Generator) -> Question:
         color, shape = (None, shape) if form == 0 else (color, None) if form == 1 else (color, shape)
         evidence = _matching(scene, color, shape)
         if bool(evidence) == present:
-            noun = _noun(color, shape)
+            noun = noun_phrase(color, shape)
             article = "an" if noun[0] in "aeiou" else "a"
             return Question(
                 _pick(rng, EXISTS_TEXTS).format(f"{article} {noun}"), "yes" if present else "no", "exists", evidence
@@ -240,7 +198,7 @@ def _ask_exists(scene: Scene, rng: np.random.Generator) -> Question:
 
 
 def _ask_count(scene: Scene, rng: np.random.Generator) -> Question:
-    """Each number that occurs is as likely as any other, so that the answer cannot be guessed from the question."""
+    """Ask for a number of objects. All numbers that occur are equally likely, so the question does not reveal the answer."""
     by_number: dict[int, list[tuple[str | None, str | None]]] = {}
     for color in (None, *COLORS):
         for shape in (None, *SHAPES):
@@ -250,31 +208,31 @@ def _ask_count(scene: Scene, rng: np.random.Generator) -> Question:
         by_number.setdefault(len(_matching(scene, o.color, o.shape)), []).append((o.color, o.shape))
     number = int(rng.choice(sorted(by_number)))
     color, shape = by_number[number][int(rng.integers(len(by_number[number])))]
-    noun = _noun(color, shape, plural=True)
+    noun = noun_phrase(color, shape, plural=True)
     return Question(_pick(rng, COUNT_TEXTS).format(noun), str(number), "count", _matching(scene, color, shape))
 
 
 def _in_direction(scene: Scene, i: int, kind: str) -> tuple[list[int], list[int]]:
-    """Objects clearly in a direction from object i, and those that some might say are."""
+    """Indices of the objects that lie clearly, and of those that lie arguably, in a direction from object i."""
     ux, uy = DIRECTIONS[kind]
     x, y = scene.objects[i].center
-    clearly, perhaps = [], []
+    clearly, arguably = [], []
     for j, other in enumerate(scene.objects):
         dx, dy = other.center[0] - x, other.center[1] - y
         along, across = dx * ux + dy * uy, abs(dx * uy) + abs(dy * ux)
         if along > 0 and across < 0.6 * along:
             clearly.append(j)
         elif along > 0 and across < 1.7 * along:
-            perhaps.append(j)
-    return clearly, perhaps
+            arguably.append(j)
+    return clearly, arguably
 
 
 def _ask_direction(scene: Scene, kind: str, rng: np.random.Generator) -> Question | None:
     options = []
     for i in range(len(scene.objects)):
-        clearly, perhaps = _in_direction(scene, i, kind)
+        clearly, arguably = _in_direction(scene, i, kind)
         references = _references(scene, i)
-        if len(clearly) == 1 and not perhaps and references:
+        if len(clearly) == 1 and not arguably and references:
             options.append((i, clearly[0], _pick(rng, references)))
     if not options:
         return None

@@ -1,7 +1,7 @@
-"""The drawn objects of the scenes: eight shapes as polygons in the unit square, painted with OpenCV.
+"""The objects of the scenes: eight shapes, made of polygons and ellipses in the unit square and painted with OpenCV.
 
-Each shape is drawn four times too large and averaged down, so its edge is smooth and its coverage (alpha) is known for
-every pixel: the exact mask of an object is the set of pixels that it covers by at least half.
+Each shape is drawn at four times its size and averaged down, so its edges are smooth and its coverage (alpha) is known for every
+pixel. An object's mask is the set of pixels that it covers by at least half.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 SUPERSAMPLING = 4
-"""Side of the square of sub-pixels that one pixel is averaged from."""
+"""One pixel is the average of a square of sub-pixels with this side."""
 
 WHEEL = (45, 45, 48)
 GLASS = (225, 235, 240)
@@ -26,8 +26,8 @@ class Sprite(NamedTuple):
     """One painted object.
 
     Attributes:
-        color: ``[h, w, 3]`` float32, 0 to 255.
-        alpha: ``[h, w]`` float32, the share of each pixel that the object covers.
+        color: RGB from 0 to 255, float32 ``[height, width, 3]``.
+        alpha: Share of each pixel that the object covers, 0 to 1, float32 ``[height, width]``.
     """
 
     color: np.ndarray
@@ -35,7 +35,7 @@ class Sprite(NamedTuple):
 
 
 class _Canvas:
-    """Paints polygons and ellipses given in unit coordinates (x to the right, y down)."""
+    """Paints polygons and ellipses whose coordinates lie in the unit square, x to the right and y down."""
 
     def __init__(self, size: int) -> None:
         self.side = size * SUPERSAMPLING
@@ -60,11 +60,12 @@ class _Canvas:
     def sprite(self, size: int) -> Sprite:
         alpha = cv2.resize(self.cover, (size, size), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
         paint = cv2.resize(self.paint, (size, size), interpolation=cv2.INTER_AREA).astype(np.float32)
-        # The average of a rim pixel holds empty black sub-pixels: divide them out again.
+        # The average of an edge pixel includes empty, black sub-pixels; dividing by alpha removes them.
         return Sprite(paint / np.maximum(alpha, 1 / 255)[..., None], alpha)
 
 
 def _shade(color: RGB, factor: float) -> RGB:
+    """The colour scaled in brightness."""
     r, g, b = (min(255, max(0, round(c * factor))) for c in color)
     return r, g, b
 
@@ -150,12 +151,9 @@ def draw(shape: str, color: RGB, size: int) -> Sprite:
     """Paint one shape.
 
     Args:
-        shape: a key of `SHAPES`.
-        color: red, green and blue, 0 to 255.
-        size: side of the square that the shape fills, in pixels.
-
-    Returns:
-        A `Sprite` of ``[size, size]`` pixels.
+        shape: A key of `SHAPES`.
+        color: Red, green and blue, 0 to 255.
+        size: Side in pixels of the square that the shape fills.
 
     Example:
         >>> draw("ball", (255, 0, 0), 32).alpha[16, 16]

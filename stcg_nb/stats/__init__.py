@@ -1,4 +1,4 @@
-"""Intervals, tests and distances that know nothing of models: bootstrap by cluster, permutation tests, divergence, overlap."""
+"""Statistics that do not depend on models: cluster bootstrap, permutation tests, Jensen-Shannon distance, overlap of edges."""
 
 from stcg_nb.stats.bootstrap import Estimate, bootstrap_means, cluster_bootstrap
 from stcg_nb.stats.comparisons import Comparison, against_orders, between, holm, paired

@@ -1,4 +1,7 @@
-"""DOC"""
+"""Comparisons declared before measuring: an effect with its interval, a one-sided permutation test, and a verdict.
+
+`paired`, `between` and `against_orders` each run one design of permutation test; all bootstrap intervals are clustered by image.
+"""
 
 from __future__ import annotations
 
@@ -12,31 +15,25 @@ import numpy as np
 from stcg_nb.errors import InputError
 from stcg_nb.stats.bootstrap import bootstrap_means, cluster_bootstrap
 
-ALPHA = 0.05
-
-
-DRAWS = 9_999
-
-
-FEWEST = 10  # questions, below which a bootstrap interval says too little
-
-
+ALPHA = 0.05  # significance level of corrected p-values
+DRAWS = 9_999  # permutations of a test
+FEWEST = 10  # questions; with fewer a bootstrap interval is unreliable
 SUPPORTED, NOT_SUPPORTED, UNDECIDED = "supported", "not supported", "undecided"
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """One declared comparison with what came out.
+    """One declared comparison and its result.
 
     Attributes:
         what: What is compared, in words.
-        effect, low, high: The mean with its 95 % interval, in `unit`; NaN where they cannot be known.
-        p: One-sided, of the claim that the mean lies on `side` of `null`.
-        n: Questions.
-        unit: Of the effect.
+        effect, low, high: The mean with its 95 % interval, in `unit`; NaN if undefined.
+        p: One-sided p-value of the claim that the mean lies on `side` of `null`.
+        n: Number of questions.
+        unit: Unit of the effect.
         null: The value that the mean is claimed to differ from.
         side: ``"above"`` or ``"below"``.
-        least: The smallest distance from `null` that would matter, at least 0.
+        least: The smallest relevant distance from `null`, at least 0.
     """
 
     what: str
@@ -52,7 +49,7 @@ class Comparison:
 
     @property
     def distance(self) -> float:
-        """How far the mean lies on the claimed side of `null`, in half widths of its interval; negative on the other side.
+        """Distance of the mean from `null` on the claimed side, in half-widths of its interval; negative on the other side.
 
         >>> Comparison("x", 0.3, 0.2, 0.4, 0.001, 200).distance
         3.0
@@ -64,7 +61,10 @@ class Comparison:
         return round(off / half, 6) if half > 0 else math.copysign(math.inf, off) if off else 0.0
 
     def verdict(self, p_corrected: float) -> str:
-        """What the numbers say, given the corrected p-value.
+        """The verdict, given the corrected p-value.
+
+        Supported: the interval lies on the claimed side of `null` and p is below `ALPHA`. Not supported: the whole interval falls
+        short of `least`. Undecided: anything else, and always with fewer than `FEWEST` questions.
 
         >>> Comparison("x", 0.3, 0.2, 0.4, 0.001, 200, least=0.1).verdict(0.007)
         'supported'
@@ -83,7 +83,7 @@ class Comparison:
 
 
 def holm(p: Sequence[float]) -> list[float]:
-    """Holm's step-down correction: in ascending order p_i times (m - i), never less than the one before, at most 1.
+    """Holm's step-down correction of m p-values: the i-th smallest (i from 0) times (m - i), made monotone, at most 1.
 
     >>> holm([0.01, 0.04, 0.03])
     [0.03, 0.06, 0.06]
@@ -105,18 +105,18 @@ def paired(
     least: float = 0.0,
     unit: str = "",
 ) -> Comparison:
-    """The mean of one value a question, as a rule a difference, against `null`.
+    """Compare the mean of one value per question, usually a difference, with `null`.
 
-    The test flips the sign of (value - null) for all questions of an image together.
+    The permutation test flips the sign of (value - null) for all questions about an image together.
 
     Args:
-        what: In words.
-        values: ``[question]``; NaN marks a question that has none.
-        images: Which image each is about, ``[question]``.
+        what: What is compared, in words.
+        values: In `unit`, NaN for a question without a value, ``[question]``.
+        images: Label of the image that each question is about, ``[question]``.
         null, side, least, unit: As in `Comparison`.
 
     Raises:
-        InputError: As `stcg_nb.stats.bootstrap.cluster_bootstrap`.
+        InputError: As for `stcg_nb.stats.bootstrap.cluster_bootstrap`.
 
     >>> c = paired("gain", np.linspace(0.1, 0.3, 20), np.arange(20), least=0.1)
     >>> c.p, c.n, c.verdict(c.p)
@@ -124,11 +124,11 @@ def paired(
     """
     values, images = np.asarray(values, dtype=float), np.asarray(images)
     mean = cluster_bootstrap(values, images)
-    there = ~np.isnan(values)
-    if not there.any():
+    defined = ~np.isnan(values)
+    if not defined.any():
         return Comparison(what, math.nan, math.nan, math.nan, 1.0, 0, unit, null, side, least)
-    _, image = np.unique(images[there], return_inverse=True)
-    sums = np.bincount(image, (values[there] - null) * (1 if side == "above" else -1))
+    _, image = np.unique(images[defined], return_inverse=True)
+    sums = np.bincount(image, (values[defined] - null) * (1 if side == "above" else -1))
     signs = np.random.default_rng(1).integers(0, 2, (DRAWS, len(sums)), dtype=np.int8) * 2 - 1
     p = _p(float(sums.sum()), signs @ sums)
     return Comparison(what, mean.value, mean.low, mean.high, p, mean.n, unit, null, side, least)
@@ -143,19 +143,19 @@ def between(
     least: float = 0.0,
     unit: str = "",
 ) -> Comparison:
-    """How much larger the mean of the first group is than that of the rest.
+    """Compare the means of two groups of questions: the first group's minus the other's, claimed to be above 0.
 
-    The test deals the images anew between groups of the same sizes; so an image must be in one group only.
+    The permutation test reassigns the images to groups of the same sizes, so an image must be in one group only.
 
     Args:
-        what: In words.
-        values: ``[question]``, finite.
-        images: ``[question]``.
-        in_first: bool ``[question]``.
+        what: What is compared, in words.
+        values: Finite, in `unit`, ``[question]``.
+        images: Label of the image that each question is about, ``[question]``.
+        in_first: Whether each question is in the first group, bool ``[question]``.
         least, unit: As in `Comparison`.
 
     Raises:
-        InputError: For an empty group, or an image in both.
+        InputError: If a group is empty, or an image is in both groups.
 
     >>> between("x", np.array([3.0, 4, 1, 2]), np.arange(4), np.array([True, True, False, False])).effect
     2.0
@@ -172,8 +172,8 @@ def between(
     sums, sizes = np.bincount(image, values), np.bincount(image)
     group = np.zeros(len(names), dtype=bool)
     group[image[in_first]] = True
-    dealt = np.random.default_rng(1).permuted(np.broadcast_to(group, (DRAWS, len(group))), axis=1)
-    null = (dealt @ sums) / (dealt @ sizes) - (~dealt @ sums) / (~dealt @ sizes)
+    permuted = np.random.default_rng(1).permuted(np.broadcast_to(group, (DRAWS, len(group))), axis=1)
+    null = (permuted @ sums) / (permuted @ sizes) - (~permuted @ sums) / (~permuted @ sizes)
     return Comparison(what, effect, low, high, _p(effect, null), len(values), unit, least=least)
 
 
@@ -186,13 +186,13 @@ def against_orders(
     least: float = 0.0,
     unit: str = "",
 ) -> Comparison:
-    """The mean of a statistic of each answer's steps against the same statistic with the steps in other orders.
+    """Compare the mean of a statistic of the answers' steps with its mean when the steps are in random order.
 
     Args:
-        what: In words.
-        values: The statistic in the real order, ``[question]``.
-        images: ``[question]``.
-        orders: For each question the statistic under orders of its steps, the real one among them, ``[order]``.
+        what: What is compared, in words.
+        values: The statistic with the steps in their real order, in `unit`, ``[question]``.
+        images: Label of the image that each question is about, ``[question]``.
+        orders: For each question the statistic under several orders of its steps, the real one included, ``[order]``.
         least, unit: As in `Comparison`.
 
     >>> against_orders("x", np.array([1.0]), np.array([0]), [np.array([1.0, 0.0])]).p > 0.4
@@ -200,12 +200,17 @@ def against_orders(
     """
     mean = cluster_bootstrap(values, images)
     rng = np.random.default_rng(1)
-    null = np.mean([rng.choice(of, DRAWS) for of in orders], axis=0)
+    null = np.mean([rng.choice(statistic, DRAWS) for statistic in orders], axis=0)
     p = _p(float(np.mean(values)), null)
     return Comparison(what, mean.value, mean.low, mean.high, p, mean.n, unit, least=least)
 
 
 def _p(observed: float, drawn: np.ndarray) -> float:
-    """Share of draws at least as large, the observed one among them; sums of floats may differ by rounding."""
-    slack = 1e-9 * max(1.0, abs(observed))
+    """The p-value: the share of permutations, the observed one included, with a statistic at least as large.
+
+    Args:
+        observed: The observed statistic.
+        drawn: The statistic of each permutation, ``[permutation]``.
+    """
+    slack = 1e-9 * max(1.0, abs(observed))  # equal sums may differ by rounding
     return float(1 + (drawn >= observed - slack).sum()) / (1 + len(drawn))

@@ -9,8 +9,11 @@ def js_distance(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Jensen-Shannon distance between distributions along the last axis, in [0, 1] (base 2).
 
     Args:
-        a, b: Non-negative, ``[..., region]``; they are normalised here. Where one of them is all zeros there is no distribution:
-            the distance is 0 if both are, else 1.
+        a, b: Non-negative weights, ``[..., region]``, normalised here. Where both are all zeros the distance is 0; where only one
+            is, it is 1.
+
+    Returns:
+        ``[...]``.
 
     >>> float(js_distance(np.array([1.0, 0.0]), np.array([0.0, 2.0])))
     1.0
@@ -26,6 +29,6 @@ def js_distance(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def normalised(weights: np.ndarray) -> np.ndarray:
-    """Rows along the last axis that sum to one; a row of zeros stays one."""
+    """Weights ``[..., region]`` scaled to sum to one along the last axis; rows of zeros stay zero."""
     total = weights.sum(-1, keepdims=True)
     return np.divide(weights, total, out=np.zeros_like(weights, dtype=np.float64), where=total > 0)

@@ -1,4 +1,4 @@
-"""Which edges of a map are its strongest, and how far two maps agree on them beyond chance."""
+"""The strongest edges of a map, and the overlap of two maps' strongest edges corrected for chance."""
 
 from __future__ import annotations
 
@@ -11,11 +11,10 @@ from stcg_nb.errors import InputError
 
 
 def strongest(weights: np.ndarray, k: int) -> np.ndarray:
-    """The k edges of largest |weight|, bool ``[edge]``.
+    """Whether each edge is among the k edges of largest |weight|, bool ``[edge]``, for weights ``[edge]``.
 
-    Edges that tie with the k-th all belong, for none is stronger than another, so more than k can come out; an edge
-    of weight 0 is none and never belongs, so fewer can. The order in which edges are listed decides nothing: else
-    two maps full of ties would agree by their order alone.
+    All edges that tie with the k-th are included, so the result may have more than k. Edges of weight 0 are never included, so
+    it may have fewer. Breaking ties by the order of edges would make two maps full of ties agree by that order alone.
 
     >>> strongest(np.array([3.0, -2.0, 2.0, 0.0]), 2).tolist()
     [True, True, True, False]
@@ -25,20 +24,20 @@ def strongest(weights: np.ndarray, k: int) -> np.ndarray:
 
 
 def jaccard_top(a: np.ndarray, b: np.ndarray, share: float = 0.1) -> float:
-    """Overlap of the strongest edges of two maps beyond chance: (J − J₀) / (1 − J₀); 1 for equal sets, 0 on average by chance.
+    """Chance-corrected Jaccard overlap of the strongest edges of two maps, (J − J₀) / (1 − J₀): 1 if equal, 0 on average by chance.
 
-    J = |A ∩ B| / |A ∪ B| for the sets A and B of the `strongest` edges, share · edges of them, rounded up. J₀ is the exact
-    expectation of J for two random sets of these sizes, whose intersection is hypergeometric. Two sets that agree less than
-    by chance score below 0. Signs do not count.
+    J = |A ∩ B| / |A ∪ B|, where A and B are the `strongest` share of the edges of each map, rounded up. J₀ is the exact
+    expectation of J for two random sets of these sizes, whose intersection is hypergeometric. Sets that agree less than by
+    chance score below 0. Signs of weights are ignored.
 
-    NaN where both sets are empty or the whole (maps of zeros, maps tied throughout): they could not have differed.
+    The overlap is NaN if both sets are empty or contain all edges (maps of zeros, maps of ties), since then they cannot differ.
 
     Args:
-        a, b: Weights of the same edges in two maps, arrays of one shape.
-        share: Of the edges, in (0, 1].
+        a, b: Weights of the same edges in two maps, ``[...]``, of one shape.
+        share: Share of the edges that count as strongest, in (0, 1].
 
     Raises:
-        InputError: For other shapes or shares, or weights that are not finite.
+        InputError: If the shapes differ, the share is out of range, or weights are not finite.
 
     >>> a = np.array([9.0, 8.0, 1.0, 1.5])
     >>> jaccard_top(a, -a, share=0.5)
@@ -56,7 +55,7 @@ def jaccard_top(a: np.ndarray, b: np.ndarray, share: float = 0.1) -> float:
     n_a, n_b = int(top_a.sum()), int(top_b.sum())
     if n_a + n_b == 0 or n_a == n_b == a.size:
         return math.nan
-    both = np.arange(max(0, n_a + n_b - a.size), min(n_a, n_b) + 1)
-    by_chance = float(hypergeom.pmf(both, a.size, n_a, n_b) @ (both / (n_a + n_b - both)))
-    found = int((top_a & top_b).sum())
-    return (found / (n_a + n_b - found) - by_chance) / (1 - by_chance)
+    sizes = np.arange(max(0, n_a + n_b - a.size), min(n_a, n_b) + 1)
+    by_chance = float(hypergeom.pmf(sizes, a.size, n_a, n_b) @ (sizes / (n_a + n_b - sizes)))
+    common = int((top_a & top_b).sum())
+    return (common / (n_a + n_b - common) - by_chance) / (1 - by_chance)

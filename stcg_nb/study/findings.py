@@ -1,15 +1,14 @@
-"""A finding of the study: what was claimed, what was measured, and the verdict that the numbers give.
+"""A finding of the study: a claim, its comparisons, and the verdict.
 
-1. A claim is taken apart into `Comparison`s, declared before anything is measured: a mean, the value that it is claimed to lie
-   above (or below), and the smallest distance from that value that would matter.
-2. Each comparison gets a 95 % bootstrap interval clustered by image (`stcg_nb.stats.bootstrap`) and a one-sided permutation test of
-   9,999 draws: signs flipped image by image for paired values, images dealt anew between two groups, steps in another order
-   for what happens in time.
-3. The claim holds if all its comparisons do. So its p-value is the largest of theirs (intersection-union test; Berger 1982, doi
-   10.1080/00401706.1982.10487790), and it is reported by its weakest comparison.
-4. The study has several findings: their p-values are corrected by Holm's method (1979, jstor.org/stable/4615733).
-5. *supported*: p_corrected < .05, and the interval lies on the claimed side. *not supported*: the whole interval lies short of the
-   smallest distance that would matter. *undecided*: anything else, and always with fewer than ten questions; more may decide.
+1. A claim consists of `Comparison`s that are declared before measuring: a mean, the value that it is claimed to lie above (or
+   below), and the smallest relevant distance from that value.
+2. Each comparison gets a 95 % bootstrap interval clustered by image (`stcg_nb.stats.bootstrap`) and a one-sided test with 9,999
+   permutations: of signs, image by image, for paired values; of images between two groups; of steps for changes over time.
+3. The claim holds if all its comparisons hold. Its p-value is therefore the largest of theirs (intersection-union test; Berger
+   1982, doi 10.1080/00401706.1982.10487790), and the weakest comparison represents it.
+4. The p-values of all findings of the study are corrected together by Holm's method (1979, jstor.org/stable/4615733).
+5. *supported*: p_corrected < .05, and the interval lies on the claimed side. *not supported*: the whole interval falls short of
+   the smallest relevant distance. *undecided*: anything else, and always with fewer than ten questions; more questions may decide.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ FAMILY: Mapping[str, str] = {
     "gain": "the causal graph predicts the model better than attention does",
     "time": "links change in the order of the answer's tokens",
 }
-"""The study's findings, by key, with what each claims. They are corrected together."""
+"""The claims of the study's findings, by key. Their p-values are corrected together."""
 
 
 @dataclass(frozen=True)
@@ -43,10 +42,10 @@ class Finding:
 
     Attributes:
         key: One of `FAMILY`.
-        comparisons: All must hold for the claim to hold.
-        p_corrected: After Holm's correction. Before the other findings are known, the largest that it can become: p times the
-            number of findings.
-        settings: What was measured on: model, seed and so on.
+        comparisons: The claim holds if all of these hold.
+        p_corrected: The p-value after Holm's correction; before the other findings are known, its upper bound: p times the number
+            of findings.
+        settings: The settings of the measurement: model, seed and so on.
     """
 
     key: str
@@ -56,32 +55,34 @@ class Finding:
 
     @property
     def claim(self) -> str:
+        """The claim in words."""
         return FAMILY[self.key]
 
     @property
     def p(self) -> float:
+        """The p-value of the claim before correction: the largest of its comparisons'."""
         return max(c.p for c in self.comparisons)
 
     @property
     def verdict(self) -> str:
-        """Supported if all comparisons are, not supported if one is not, else undecided."""
-        said = [self.of(c) for c in self.comparisons]
-        if NOT_SUPPORTED in said:
+        """Supported if all comparisons are supported, not supported if any is not supported, else undecided."""
+        verdicts = [self.of(c) for c in self.comparisons]
+        if NOT_SUPPORTED in verdicts:
             return NOT_SUPPORTED
-        return SUPPORTED if set(said) == {SUPPORTED} else UNDECIDED
+        return SUPPORTED if set(verdicts) == {SUPPORTED} else UNDECIDED
 
     def of(self, comparison: Comparison) -> str:
-        """The verdict on one of its comparisons, by its own p-value as far as that is smaller than the claim's."""
+        """The verdict on one of the comparisons. Its p-value is its own times the number of findings, at most `p_corrected`."""
         return comparison.verdict(min(self.p_corrected, comparison.p * len(FAMILY)))
 
     @property
     def weakest(self) -> Comparison:
-        """The comparison that decides: of the worst verdict, then of the largest p-value, then least far on the claimed side."""
+        """The comparison with the worst verdict; among equals, the largest p-value, then the smallest `Comparison.distance`."""
         order = (SUPPORTED, UNDECIDED, NOT_SUPPORTED)
         return max(self.comparisons, key=lambda c: (order.index(self.of(c)), c.p, -c.distance))
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON, which has no NaN."""
+        """The finding for JSON, with None for NaN."""
         weakest = self.weakest
         return {
             "key": self.key, "claim": self.claim, "verdict": self.verdict,
@@ -102,12 +103,12 @@ class Finding:
         )
 
     def text(self) -> str:
-        """A few lines to print: two decimals, which are the same on every processor."""
+        """The finding on a few lines, with two decimals, so that the text is the same on every processor."""
         lines = [f"{self.key}: {self.claim}."]
         for c in self.comparisons:
-            of = f" {c.unit}" if c.unit else ""
+            unit = f" {c.unit}" if c.unit else ""
             lines.append(
-                f"  {c.what}: {_two(c.effect)}{of} [{_two(c.low)}, {_two(c.high)}], n = {c.n}; claimed {c.side} "
+                f"  {c.what}: {_two(c.effect)}{unit} [{_two(c.low)}, {_two(c.high)}], n = {c.n}; claimed {c.side} "
                 f"{_two(c.null)}, p = {p_text(c.p)} -> {self.of(c)}"
             )
         lines.append(
@@ -117,10 +118,15 @@ class Finding:
 
 
 def conclude(key: str, comparisons: Sequence[Comparison], settings: Mapping[str, Any]) -> Finding:
-    """A finding on its own, before the others are known.
+    """Make a finding before the others are known.
+
+    Args:
+        key: One of `FAMILY`.
+        comparisons: Of the claim, at least one.
+        settings: The settings of the measurement.
 
     Raises:
-        InputError: For a key that is none of `FAMILY`, or no comparison.
+        InputError: If the key is unknown or there is no comparison.
     """
     if key not in FAMILY:
         raise InputError(f"{key!r} is no finding of the study; valid are {', '.join(FAMILY)}.")
@@ -147,7 +153,7 @@ def load_finding(path: str | Path) -> Finding:
     """Read what `save_finding` wrote.
 
     Raises:
-        InputError: If the file is missing or no finding.
+        InputError: If the file is missing or does not hold a finding.
     """
     try:
         content = json.loads(Path(path).read_text(encoding="utf-8"))
@@ -157,13 +163,13 @@ def load_finding(path: str | Path) -> Finding:
         raise InputError(f"{str(path)!r} is no finding ({error}); run `stcg figures` to make it anew.") from None
 
 
-def _comparison(kept: Mapping[str, Any]) -> Comparison:
-    values: dict[str, Any] = {k: math.nan if v is None else v for k, v in kept.items() if k != "verdict"}
+def _comparison(saved: Mapping[str, Any]) -> Comparison:
+    values: dict[str, Any] = {k: math.nan if v is None else v for k, v in saved.items() if k != "verdict"}
     return Comparison(**values)
 
 
 def p_text(p: float) -> str:
-    """A p-value as it is printed.
+    """Format a p-value.
 
     >>> p_text(0.0001), p_text(0.031), p_text(1.0)
     ('< 0.001', '0.03', '1.00')

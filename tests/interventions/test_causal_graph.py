@@ -155,7 +155,7 @@ def test_the_surrogates_posterior_is_the_textbooks():
     p = {name: value.exp().numpy() for name, value in fitted._parameters.items()}
 
     def shrink(z):
-        return np.prod([1 / p["absent"][0, i] for i in range(4) if not z[i]])
+        return np.prod([1 / p["absence_decay"][0, i] for i in range(4) if not z[i]])
 
     def kernel(a, b):
         differ = sum(p["rate"][0, i] for i in range(4) if a[i] != b[i])

@@ -23,19 +23,21 @@ def targets():
 @pytest.fixture
 def parameters():
     rng = np.random.default_rng(2)
-    shapes = {name: (OUTPUTS, PLAYERS) if name in ("rate", "slope", "absent") else (OUTPUTS,) for name in PARAMETERS}
+    shapes = {
+        name: (OUTPUTS, PLAYERS) if name in ("rate", "slope", "absence_decay") else (OUTPUTS,) for name in PARAMETERS
+    }
     return {name: torch.from_numpy(rng.normal(-0.5, 0.7, shape)).requires_grad_() for name, shape in shapes.items()}
 
 
 def by_the_formula(a, b, p, output):
     """The kernel of the module docstring, an entry at a time."""
-    rate, slope, absent = (p[name][output].detach().numpy() for name in ("rate", "slope", "absent"))
+    rate, slope, decay = (p[name][output].detach().numpy() for name in ("rate", "slope", "absence_decay"))
     scale, offset, tail = (np.exp(p[name][output].item()) for name in ("scale", "offset", "tail"))
     out = np.empty((len(a), len(b)))
     for i, x in enumerate(a.numpy()):
         for j, y in enumerate(b.numpy()):
             d = np.exp(rate)[x != y].sum()
-            g = np.exp(-absent[x == 0].sum() - absent[y == 0].sum())
+            g = np.exp(-decay[x == 0].sum() - decay[y == 0].sum())
             linear = (np.exp(slope) * (x - CENTER) * (y - CENTER)).sum()
             out[i, j] = scale * g * (1 + d / tail) ** -tail + linear + offset
     return out

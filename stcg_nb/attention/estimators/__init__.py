@@ -1,4 +1,4 @@
-"""The estimators of alignment, one a module; each registers itself in `stcg_nb.attention.token_links.ESTIMATORS`."""
+"""The estimators of alignment, one per module. Each module registers its own in `stcg_nb.attention.token_links.ESTIMATORS`."""
 
 from stcg_nb.registry import import_all
 

@@ -1,9 +1,9 @@
-"""The mean over heads and layers.
+"""Mean attention over heads and layers.
 
-With E the encoder's attention, X the Q-Former's cross-attention and C the decoder's cross-attention:
-S = E[text, query] X, A = C[:, query] X + C[:, text] S, B = C[:, text]. In a language model that is a decoder alone, E and C are rows
-of one map: those of the text, and those of the positions that predict steps. Where it reads patches instead of query tokens, X is
-the identity.
+E is the encoder's attention, X the Q-Former's cross-attention and C the decoder's cross-attention:
+S = E[text, query] X, A = C[:, query] X + C[:, text] S, B = C[:, text]. In a decoder-only language model E and C are rows of one
+map: the rows of the text tokens, and the rows of the positions that predict steps. Where the language model reads patches
+instead of query tokens, X is the identity.
 """
 
 from __future__ import annotations
@@ -26,10 +26,7 @@ from stcg_nb.models.protocol import Model, Prompt
 def _attention(maps: Maps, model: Model, prompt: Prompt) -> TokenLinks:
     n = model.n_queries
     if "qformer_cross" in maps:
-        cross, own = (
-            maps["qformer_cross"].mean(-3)[..., 1:],
-            maps["qformer_self"].mean(-3),
-        )  # CLS is no place in the image
+        cross, own = maps["qformer_cross"].mean(-3)[..., 1:], maps["qformer_self"].mean(-3)  # 1: drops CLS, no patch
         image = ImageLinks(cross, own[..., n:, :n] @ cross, own[..., :n, n:])
     else:
         image = patch_links(torch.eye(n, dtype=torch.double)[:, n - model.grid[0] * model.grid[1] :])

@@ -1,7 +1,8 @@
 """Attention times its gradient (Chefer et al. 2021, arXiv 2103.15679, equations 5 to 11).
 
-Relevance R += a R, with a the positive part of attention times gradient; across modules R += n(R_reader)' a n(R_read), where n
-normalises all but the identity. It is composed through vision model, Q-Former and language model, once for each step.
+Relevance is updated layer by layer: R += a R in self-attention, where a is the positive part of attention times gradient, and
+R += n(R_reader)' a n(R_read) in cross-attention, where n normalises all but the identity. It is composed through vision model,
+Q-Former and language model, once for each step.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from stcg_nb.models.protocol import Model, Prompt
 
 
 def _gradient(maps: Maps, model: Model, prompt: Prompt) -> TokenLinks:
-    """Here a leading row is a step: its maps are those of its own token's gradient."""
+    """The leading dimension is the step; the gradient in its maps is that of the step's own token."""
     n = model.n_queries
     patches = _normalised(_relevance(maps["vit"]))
     if "qformer_cross" in maps:
@@ -55,12 +56,13 @@ def _gradient(maps: Maps, model: Model, prompt: Prompt) -> TokenLinks:
     links = composed(image, language)
     own = torch.arange(len(links.step_patch))
     return TokenLinks(
-        links.text_patch.mean(0),  # a word's link with a patch, over the steps
+        links.text_patch.mean(0),  # mean over steps
         links.step_patch[own, own], links.step_text[own, own], links.query_text_patch.mean(0), links.step_query_text[own, own],
     )  # fmt: skip
 
 
 def _relevance(layers: Tensor) -> Tensor:
+    """Relevance through a stack of self-attention: ``[..., layer, position, position]`` to ``[..., position, position]``."""
     out = identity(layers)
     for layer in range(layers.shape[-3]):
         out = out + layers[..., layer, :, :] @ out
@@ -68,7 +70,8 @@ def _relevance(layers: Tensor) -> Tensor:
 
 
 def _normalised(relevance: Tensor) -> Tensor:
-    """Rows of all but the identity sum to one (a row of zeros stays one), plus the identity: equations 8 and 9."""
+    """Equations 8 and 9, ``[..., position, position]``: without the identity, rows are scaled to sum to one (rows of zeros stay
+    zero); the identity is added again."""
     eye = torch.eye(relevance.shape[-1], dtype=relevance.dtype)
     rest = relevance - eye
     total = rest.sum(-1, keepdim=True)

@@ -1,7 +1,7 @@
 """Attention rollout (Abnar and Zuidema 2020, arXiv 2005.00928).
 
-At each layer half attention, half residual, multiplied through all layers, those of the vision model among them. A
-cross-attention layer adds half of what it reads to half of what was there.
+Each self-attention layer is half attention and half identity (the residual stream). The product runs through all layers, the
+vision model's included. A cross-attention layer averages what it reads with the residual stream.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ def _rollout(maps: Maps, model: Model, prompt: Prompt) -> TokenLinks:
     if "qformer_cross" in maps:
         inner = identity(maps["qformer_self"])
         count = inner.shape[-1]
-        kept = torch.ones(count, 1, dtype=torch.double)
-        kept[:n] /= 2  # of the query tokens a cross-attention layer keeps half
+        residual = torch.ones(count, 1, dtype=torch.double)
+        residual[:n] /= 2  # cross-attention halves the residual stream of the query tokens
         outer = torch.zeros(*inner.shape[:-1], patches.shape[-1], dtype=torch.double)
         for layer in range(maps["qformer_self"].shape[-3]):
             mix = (maps["qformer_self"][..., layer, :, :] + torch.eye(count)) / 2
             inner, outer = mix @ inner, mix @ outer
             reads = cross_layer(maps, model, layer)
             if reads is not None:
-                inner, outer = inner * kept, outer * kept + padded(reads @ patches / 2, count)
+                inner, outer = inner * residual, outer * residual + padded(reads @ patches / 2, count)
         image = qformer_links(inner, outer, n)
     else:
         image = patch_links(patches[..., -n:, 1:])

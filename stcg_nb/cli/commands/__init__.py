@@ -1,1 +1,1 @@
-"""The commands, one a module, each with its ``COMMAND``."""
+"""The commands, one per module; each module defines ``COMMAND``."""

@@ -1,4 +1,4 @@
-"""``stcg accuracy``: how often a model answers right."""
+"""``stcg accuracy``: measure how often a model answers correctly."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ def _run(args: argparse.Namespace) -> None:
 
     if args.json.exists():
         raise InputError(f"{str(args.json)!r} exists already; name another file, or delete it.")
-    partial = args.json.with_name(f"{args.json.name}.partial")  # a stopped run goes on from here
+    partial = args.json.with_name(f"{args.json.name}.partial")  # a stopped run resumes from this file
     card = measure_card(load_model(args.model), n=args.n, seed=args.seed, masks=args.masks, partial=partial)
     write(args.json, (json.dumps(card, indent=1, ensure_ascii=False) + "\n").encode())
     partial.unlink(missing_ok=True)

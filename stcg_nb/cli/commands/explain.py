@@ -1,4 +1,4 @@
-"""``stcg explain``: one image and one question, into a results folder."""
+"""``stcg explain``: explain the answer to one question about one image; write a results folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``stcg figures``: every figure of the study from its notebooks."""
+"""``stcg figures``: make every figure of the study by running its notebooks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``stcg run``: a notebook with parameters, into a run folder."""
+"""``stcg run``: run a notebook with parameters; write a run folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``stcg sweep``: many questions, going on where it was stopped."""
+"""``stcg sweep``: explain many questions; resumes where it was stopped."""
 
 from __future__ import annotations
 
