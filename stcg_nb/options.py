@@ -94,7 +94,7 @@ class Options(Strict):
 
     estimator: Annotated[str, one_of(ESTIMATORS)] = Field(
         default="attention",
-        description="how alignment is read off the model",
+        description="how alignment is computed from attention",
     )
     regions: Annotated[str | InstanceOf[Regions], Checked(check_regions)] = Field(
         default="slic",
@@ -103,27 +103,27 @@ class Options(Strict):
     perturbations: Annotated[tuple[str, ...], one_of(PERTURBATIONS)] = Field(
         default=DEFAULT,
         strict=False,
-        description="changes of the whole picture that are measured",
+        description="perturbations of the image whose effect is measured",
     )
     strength: float = Field(
         default=0.5,
         ge=0,
         le=1,
-        description="of the perturbations, from 0 (nothing) to 1",
+        description="strength of the perturbations, from 0 (no change) to 1",
     )
     seed: int = Field(
         default=0,
         ge=0,
-        description="of everything that is drawn at random",
+        description="seed of everything that is drawn at random",
     )
     masks: Annotated[int, Checked(_enough_masks)] = Field(
         default=256,
         ge=0,
-        description="masks that the causal graph is fitted to, a forward pass each; 0: only one word or region at a time",
+        description="masks that the causal graph is fitted to, a forward pass each; 0: leave-one-out only",
     )
     removal: Annotated[str, OneOf(check_removal, removals)] = Field(
         default="median",
-        description="what an absent region is",
+        description="how a region is removed",
     )
 
     def but(self, **changes: Any) -> Self:
@@ -152,7 +152,7 @@ def help_text(name: str, record: type[BaseModel] = Options) -> str:
     """An option's description, valid values and default, as one line of help.
 
     >>> help_text("removal")
-    'what an absent region is: median, mean, blur, inpaint, cut (default median)'
+    'how a region is removed: median, mean, blur, inpaint, cut (default median)'
     """
     field, valid = record.model_fields[name], choices(name, record)
     listed = f": {', '.join(valid)}" if valid else ""

@@ -50,7 +50,7 @@ removal: Optional[str] = None  # what an absent region is: "median", "mean", "bl
 links: Optional[str] = None  # to show: "counterfactual", "alignment" or "interaction"
 top: Optional[int] = None  # how many links to show, the strongest first
 step: Optional[int] = None  # the answer's token to show, from 0; None: all
-beyond: Optional[float] = None  # show links whose whole interval lies further from zero than this
+min_effect: Optional[float] = None  # show links whose whole interval lies further from zero than this, in nats
 picked: Optional[str] = None  # a node or link to choose, such as "word:3" or "word:3>step:1"
 site: Optional[str] = None  # whose heads to show as alignment: "qformer_cross", "encoder" or "cross"
 layer: Optional[int] = None  # there; None: the mean over all
@@ -71,7 +71,7 @@ pio.renderers.default = "colab" if "google.colab" in sys.modules else "plotly_mi
 session = widgets.start(
     model=model, device=device, dtype=dtype, quantisation=quantisation, revision=revision, image=image, question=question,
     estimator=estimator, regions=regions, boxes=boxes, perturbations=perturbations, strength=strength, seed=seed, masks=masks,
-    removal=removal, links=links, top=top, step=step, beyond=beyond, picked=picked, site=site, layer=layer, head=head, cuts=cuts,
+    removal=removal, links=links, top=top, step=step, min_effect=min_effect, picked=picked, site=site, layer=layer, head=head, cuts=cuts,
 )  # fmt: skip
 
 # %% [markdown]

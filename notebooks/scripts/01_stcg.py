@@ -94,7 +94,7 @@ vlm = load_model(model)
 
 # %%
 rows, columns = vlm.grid
-print(f"{vlm.name} sees {rows} x {columns} patches through {vlm.n_queries} query tokens.")
+print(f"{vlm.name} sees {rows} x {columns} patches through {vlm.n_image_tokens} query tokens.")
 if vlm.synthetic:
     print("SYNTHETIC: the numbers below come from the mock, not from a model.")
 

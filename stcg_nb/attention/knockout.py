@@ -156,7 +156,7 @@ def _sizes(case: Case) -> dict[str, int]:
     return {
         "step": len(case.answer.token_ids),
         "word": len(case.prompt.words),
-        "query": case.model.n_queries,
+        "query": case.model.n_image_tokens,
         "region": case.regions.n,
     }
 
@@ -239,7 +239,7 @@ def cut_edges(names: Iterable[str], model: Model) -> list[tuple[str, str]]:
         if kinds == ("word", "step"):
             edges[target, source] = None
         elif kinds == ("region", "step"):
-            edges |= {(f"query:{q}", source): None for q in range(model.n_queries)}
+            edges |= {(f"query:{q}", source): None for q in range(model.n_image_tokens)}
         else:
             raise InputError(f"No attention carries {name!r}; valid are links of words or regions with answer tokens.")
     return list(edges)

@@ -88,7 +88,7 @@ SCHEMA: dict[str, Variable] = {
         ("link",),
         "int64",
         "",
-        "first player (words, then regions) of an interaction of two players or a joint link of three",
+        "first player (words, then regions) of an interaction of two players or a triple link of three",
     ),
     "link_target": Variable(("link",), "int64", "", "second player"),
     "link_third": Variable(("link",), "int64", "", "third player; -1 for an interaction of two"),

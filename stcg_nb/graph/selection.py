@@ -11,7 +11,7 @@ from stcg_nb.errors import InputError
 from stcg_nb.graph.stcg import STCG, Edge
 
 LINKS = ("counterfactual", "alignment", "interaction")
-TOGETHER = ("interaction", "joint")  # kinds of edges between two or three players
+TOGETHER = ("interaction", "triple")  # kinds of edges between two or three players
 SPURIOUS = 8  # largest number of spurious links to draw
 
 
@@ -25,18 +25,18 @@ class View:
             a causal graph has.
         top: Largest number of links to draw, the strongest first.
         step: The answer step to show, from 0; None: all steps.
-        beyond: Show only links whose whole interval lies further from zero than this, in nats. A link without an interval is
+        min_effect: Show only links whose whole interval lies further from zero than this, in nats. A link without an interval is
             judged by its weight.
         node: A word, region or step, such as ``"word:3"``, whose links stand out from all others.
 
     Raises:
-        InputError: For an unknown kind of links, a `top` below 1, or a negative `beyond`.
+        InputError: For an unknown kind of links, a `top` below 1, or a negative `min_effect`.
     """
 
     links: str = "counterfactual"
     top: int = 24
     step: int | None = None
-    beyond: float = 0.0
+    min_effect: float = 0.0
     node: str | None = None
 
     def __post_init__(self) -> None:
@@ -44,8 +44,8 @@ class View:
             raise InputError(f"{self.links!r} are no links; valid are {', '.join(LINKS)}.")
         if self.top < 1:
             raise InputError(f"top is {self.top}; draw at least one link.")
-        if not self.beyond >= 0:
-            raise InputError(f"beyond is {self.beyond}; give 0 or more.")
+        if not self.min_effect >= 0:
+            raise InputError(f"min_effect is {self.min_effect}; give 0 or more.")
 
     def check(self, stcg: STCG) -> View:
         """Return the view if the graph has what it shows.
@@ -93,7 +93,7 @@ def choose(stcg: STCG, view: View) -> Shown:
     if view.links == "interaction":  # of links between the same players, keep the strongest step
         of_kind = list({players(e): e for e in reversed(of_kind)}.values())
         of_kind.sort(key=lambda e: -abs(e.weight))
-    sure = [e for e in of_kind if surely_beyond(e, view.beyond)]
+    sure = [e for e in of_kind if surely_beyond(e, view.min_effect)]
     spurious = [e for e in of_kind if e.verdict == "spurious" and not surely_beyond(e)]
     own = [e for e in sure if touches(e, view.node)]
     others = [e for e in sure[: view.top] if not touches(e, view.node)]
@@ -104,7 +104,7 @@ def choose(stcg: STCG, view: View) -> Shown:
 
 
 def shows(view: View, edge: Edge) -> bool:
-    """Whether a link is of the kind and step that a view shows; a view of interactions shows joint links too."""
+    """Whether a link is of the kind and step that a view shows; a view of interactions shows triple links too."""
     kind = "interaction" if edge.kind in TOGETHER else edge.kind
     return kind == view.links and (view.step is None or edge.step in (None, view.step))
 
@@ -112,7 +112,7 @@ def shows(view: View, edge: Edge) -> bool:
 def players(edge: Edge) -> tuple[str, ...]:
     """The nodes that a link connects: its two ends, or three.
 
-    >>> players(Edge("word:0", "region:1", 0, "joint", 1.0, third="region:2"))
+    >>> players(Edge("word:0", "region:1", 0, "triple", 1.0, third="region:2"))
     ('word:0', 'region:1', 'region:2')
     """
     return (edge.source, edge.target, *((edge.third,) if edge.third is not None else ()))
@@ -157,11 +157,11 @@ def totals(stcg: STCG, view: View) -> tuple[np.ndarray, np.ndarray]:
 
 
 def link_name(edge: Edge) -> str:
-    """A link's name: its nodes, and its step if it is an interaction or a joint link.
+    """A link's name: its nodes, and its step if it is an interaction or a triple link.
 
     >>> link_name(Edge("word:0", "step:1", 1, "counterfactual", 1.0))
     'word:0>step:1'
-    >>> link_name(Edge("word:0", "region:2", 1, "joint", 1.0, third="region:4"))
+    >>> link_name(Edge("word:0", "region:2", 1, "triple", 1.0, third="region:4"))
     'word:0>region:2>region:4@1'
     """
     return ">".join(players(edge)) + (f"@{edge.step}" if edge.kind in TOGETHER else "")

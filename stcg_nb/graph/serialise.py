@@ -22,7 +22,7 @@ def json_text(stcg: STCG) -> str:
     row, starting with the number of pixels outside the region. ``region_spec`` is the option that made the regions. Values that
     do not exist are null; there is no NaN. Effects and v are in nats. ``nodes`` are the main effects: what a step loses without a
     word or region. ``coefficient`` and ``intercepts`` are those of the sparse causal graph, which predicts the ranks of masks,
-    from 0 to 1 (`stcg_nb.interventions.sparse`); without a causal graph they are 0. A ``joint`` edge has a ``third`` end.
+    from 0 to 1 (`stcg_nb.interventions.sparse`); without a causal graph they are 0. A ``triple`` edge has a ``third`` end.
     """
     content: dict[str, Any] = {
         "format": FORMAT,
@@ -95,7 +95,7 @@ def _nodes(stcg: STCG) -> list[dict[str, Any]]:
 def _edges(stcg: STCG) -> list[dict[str, Any]]:
     coefficients = iter(stcg.data["link_coefficient"].values.tolist())  # links come in this order among the edges
     return [
-        {**edge._asdict(), **({"coefficient": next(coefficients)} if edge.kind in ("interaction", "joint") else {})}
+        {**edge._asdict(), **({"coefficient": next(coefficients)} if edge.kind in ("interaction", "triple") else {})}
         for edge in stcg.edges()
     ]
 

@@ -11,7 +11,7 @@ An `STCG` is immutable. Its arrays have named dimensions, units and meanings (xa
     What a step loses without a word or region, in nats.
 *interaction*
     How far two such losses do not add up, in nats; only in a causal graph (``masks`` above 0).
-*joint*
+*triple*
     The part of three players' joint loss that neither their own losses nor the interactions of two explain, in nats.
 """
 
@@ -42,10 +42,10 @@ class Edge(NamedTuple):
         source, target: The nodes at its ends, such as ``"word:0"``.
         step: The answer step to which it belongs; None for links between words and regions.
         kind: One of the five kinds of `stcg_nb.graph.stcg`.
-        weight: In nats for counterfactual, interaction and joint edges, else without unit.
+        weight: In nats for counterfactual, interaction and triple edges, else without unit.
         low, high: Its 95 % interval, in the weight's unit; None without one.
         verdict: What a comparison with attention says (`stcg_nb.interventions.verdicts`); None without one.
-        third: The third node of a joint edge; None for all others.
+        third: The third node of a triple edge; None for all others.
     """
 
     source: str
@@ -95,7 +95,7 @@ class STCG:
 
     @property
     def causal(self) -> bool:
-        """True if a causal graph was fitted to masks; only then interactions, joint links, intervals and verdicts exist."""
+        """True if a causal graph was fitted to masks; only then interactions, triple links, intervals and verdicts exist."""
         return int(self._data.attrs["masks"]) > 0
 
     @property
@@ -154,9 +154,9 @@ class STCG:
         Nodes ``word:0``, ``region:0``, ``step:0`` have ``kind``, ``label`` and numbers. Edges have ``kind``, ``weight`` and
         ``step`` (-1 if they belong to no step); those with an interval and a verdict also ``low``, ``high`` and ``verdict``.
         *alignment* edges go from word to region, region to step and word to step; *temporal* edges from a step to the next;
-        *counterfactual* edges from word and region to step; *interaction* edges between words and regions; *joint* edges
+        *counterfactual* edges from word and region to step; *interaction* edges between words and regions; *triple* edges
         connect two of three players and name the ``third``. An edge's key is its kind, but ``interaction:STEP`` and
-        ``joint:STEP:THIRD`` for the last two.
+        ``triple:STEP:THIRD`` for the last two.
         """
         data = self._data
         graph = nx.MultiDiGraph(**{str(k): v for k, v in data.attrs.items()})
@@ -169,7 +169,7 @@ class STCG:
             numbers = {k: float(data[k].values[t]) for k in ("p", "v", "entropy", "visual_reliance")}
             graph.add_node(f"step:{t}", kind="step", label=token, step=t, **numbers)
         for edge in self.edges():
-            key = {"interaction": f"interaction:{edge.step}", "joint": f"joint:{edge.step}:{edge.third}"}.get(
+            key = {"interaction": f"interaction:{edge.step}", "triple": f"triple:{edge.step}:{edge.third}"}.get(
                 edge.kind, edge.kind
             )
             values = {k: v for k, v in edge._asdict().items() if k not in ("source", "target") and v is not None}
@@ -212,7 +212,7 @@ class STCG:
             if third < 0:
                 out.append(Edge(*ends, step, "interaction", weight, low, high, verdict or None))
             else:
-                out.append(Edge(*ends, step, "joint", weight, low, high, verdict or None, self._player(third)))
+                out.append(Edge(*ends, step, "triple", weight, low, high, verdict or None, self._player(third)))
         return tuple(out)
 
     def _player(self, i: int) -> str:

@@ -62,7 +62,7 @@ class Engine:
         self.images = family.images(network)
         self.language = family.languages[network.config.text_config.model_type](network, self.images.n_tokens)
         self.reader = family.reader(processor)
-        self.grid, self.n_queries, self.edges = self.images.grid, self.images.n_tokens, self.images.edges
+        self.grid, self.n_image_tokens, self.edges = self.images.grid, self.images.n_tokens, self.images.edges
         self.sites = (*self.images.places, *self.language.places)
         self.cross_layers = self.images.cross_layers
         self._batches = Batches(network.config.vision_config, self.grid, self.language.row_cost(), self._device)
@@ -252,7 +252,7 @@ class Engine:
         return self.language.ends[0]
 
     def _sizes(self, prompt: Prompt) -> dict[str, int]:
-        return {"word": len(prompt.words), "query": self.n_queries, "patch": self.grid[0] * self.grid[1]}
+        return {"word": len(prompt.words), "query": self.n_image_tokens, "patch": self.grid[0] * self.grid[1]}
 
     def _pixels(self, images: Sequence[np.ndarray]) -> Tensor:
         return self._processor.pixels(images).to(self._device, self.images.pixel_dtype)

@@ -38,7 +38,7 @@ class Mock:
     synthetic = True
     dtypes: tuple[str, ...] = ()
     grid = (16, 16)
-    n_queries = 32
+    n_image_tokens = 32
     sites: tuple[str, ...] = SITES
     cross_layers = tuple(range(LAYERS))
     edges: tuple[str, ...] = tuple(CUTS)
@@ -120,7 +120,7 @@ class Mock:
         return {s: torch.stack(_two_heads(m[0]), 1) for s, m in maps.items()}
 
     def _sizes(self, prompt: Prompt) -> dict[str, int]:
-        sizes = {"word": len(prompt.words), "query": self.n_queries, "patch": self.grid[0] * self.grid[1]}
+        sizes = {"word": len(prompt.words), "query": self.n_image_tokens, "patch": self.grid[0] * self.grid[1]}
         return {**sizes, "step": len(STEPS)}
 
     def _value(self, grey: np.ndarray, words: np.ndarray, prompt: Prompt, cuts: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -141,7 +141,7 @@ class Mock:
         near = np.exp(-self._distances() / 8)
         near /= near.sum(0)
         patch_share = np.einsum("qp,rqp,rtq->rtp", near, kept["query_patch"], kept["step_query"])
-        attended = rng.dirichlet(np.ones(self.n_queries), len(prompt.words))
+        attended = rng.dirichlet(np.ones(self.n_image_tokens), len(prompt.words))
         word_share = np.einsum("wq,rwq->rw", attended, kept["word_query"]) * words
         return np.einsum("rp,rtp,pt->rt", grey, patch_share, by_patch) + np.einsum(
             "rw,rtw,wt->rt", word_share, kept["step_word"], by_word
@@ -150,7 +150,7 @@ class Mock:
     def _distances(self) -> np.ndarray:
         """Squared distance from each query token's made-up place to each patch, in squared patch widths, ``[query, patch]``."""
         y, x = np.divmod(np.arange(self.grid[0] * self.grid[1]), self.grid[1])
-        at = np.arange(self.n_queries)[:, None]
+        at = np.arange(self.n_image_tokens)[:, None]
         return (y - (at // 8 * 4 + 2)) ** 2 + (x - (at % 8 * 2 + 1)) ** 2
 
     def _attention(
@@ -167,11 +167,11 @@ class Mock:
         ``grey`` and ``patches`` are ``[patch]``, ``words`` is ``[word]`` and each cut ``[from, to]``, as in `_value`.
         """
         rows, cols = self.grid
-        n_text = self.n_queries + len(prompt.token_ids)
+        n_text = self.n_image_tokens + len(prompt.token_ids)
         shape = {
             "vit": (rows * cols + 1, rows * cols + 1),
-            "qformer_self": (self.n_queries, self.n_queries),
-            "qformer_cross": (self.n_queries, rows * cols + 1),
+            "qformer_self": (self.n_image_tokens, self.n_image_tokens),
+            "qformer_cross": (self.n_image_tokens, rows * cols + 1),
             "encoder": (n_text, n_text),
             "decoder": (len(STEPS), len(STEPS)),
             "cross": (len(STEPS), n_text),
@@ -184,11 +184,11 @@ class Mock:
         elif site == "decoder":
             logits += np.triu(np.full(shape, -1e9), 1)
         elif site == "encoder":
-            logits[..., self.n_queries :] -= 1e9 * (words == 0)
-            logits[:, self.n_queries :, : self.n_queries] -= 1e9 * cuts.get("word_query", no_cut)
+            logits[..., self.n_image_tokens :] -= 1e9 * (words == 0)
+            logits[:, self.n_image_tokens :, : self.n_image_tokens] -= 1e9 * cuts.get("word_query", no_cut)
         elif site == "cross":
-            logits[..., : self.n_queries] -= 1e9 * cuts.get("step_query", no_cut)
-            logits[..., self.n_queries :] -= 1e9 * ((words == 0) | cuts.get("step_word", no_cut))
+            logits[..., : self.n_image_tokens] -= 1e9 * cuts.get("step_query", no_cut)
+            logits[..., self.n_image_tokens :] -= 1e9 * ((words == 0) | cuts.get("step_word", no_cut))
         return torch.from_numpy(logits).softmax(-1).float()
 
 

@@ -122,7 +122,7 @@ class Model(Protocol):
         synthetic: True if there are no weights: attention and probabilities are made up.
         dtypes: Number formats of its weights, such as ``("float32",)``; empty without weights.
         grid: Rows and columns of the vision model's patches.
-        n_queries: Number of image tokens that its language model reads.
+        n_image_tokens: Number of image tokens that its language model reads.
         sites: Its attention sites.
         cross_layers: The Q-Former's layers that have cross-attention to the patches, ascending; empty without a Q-Former.
         edges: Kinds of edges that can be cut in it, keys of `ENDS`.
@@ -133,7 +133,7 @@ class Model(Protocol):
     synthetic: bool
     dtypes: tuple[str, ...]
     grid: tuple[int, int]
-    n_queries: int
+    n_image_tokens: int
     sites: tuple[str, ...]
     cross_layers: tuple[int, ...]
     edges: tuple[str, ...]

@@ -33,20 +33,20 @@ def graph_svg(
     links: str = "counterfactual",
     top: int = 24,
     step: int | None = None,
-    beyond: float = 0.0,
+    min_effect: float = 0.0,
     node: str | None = None,
     cuts: Collection[str] = (),
 ) -> str:
     """The graph as a whole SVG file, to be kept or shown.
 
     Args:
-        stcg, links, top, step, beyond, node: As for `stcg_nb.viz.figures.graph.graph_figure`; `node` may also be a link's name.
+        stcg, links, top, step, min_effect, node: As for `stcg_nb.viz.figures.graph.graph_figure`; `node` may also be a link's name.
         cuts: Names of links that are drawn as cut, such as ``"word:3>step:1"``.
 
     Raises:
         InputError: As there.
     """
-    return Drawing(stcg).svg(View(links, top, step, beyond, node_of(node)), node, cuts)
+    return Drawing(stcg).svg(View(links, top, step, min_effect, node_of(node)), node, cuts)
 
 
 @dataclass(frozen=True, eq=False)

@@ -33,7 +33,7 @@ def code(state: State) -> str:
             f"stcg = of_head(stcg, heads, layer={state.layer!r}, head={state.head!r})",
         ]
     shown = _arguments(
-        "stcg", links=repr(state.links), top=repr(state.top), step=repr(state.step), beyond=repr(state.beyond),
+        "stcg", links=repr(state.links), top=repr(state.top), step=repr(state.step), min_effect=repr(state.min_effect),
         node=repr(state.picked), cuts=_unless(list(state.cuts), []),
     )  # fmt: skip
     lines.append(f"svg = graph_svg({shown})")

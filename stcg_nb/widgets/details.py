@@ -114,7 +114,7 @@ def _of_link(stcg: STCG, name: str) -> str:
 
 
 _KIND_SAID = {"counterfactual": "lost without it (nats)", "alignment": "linked", "interaction": "together (nats)",
-              "joint": "three together (nats)"}  # fmt: skip
+              "triple": "three together (nats)"}  # fmt: skip
 
 
 def _numbers(edge: Edge) -> tuple[str, str, str]:

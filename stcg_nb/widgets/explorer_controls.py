@@ -104,7 +104,7 @@ class ExplorerControls:
         """Call a function with each choice of `State` that a control changes, by keyword."""
         plain = {
             "estimator": self._estimator, "regions": self._regions, "masks": self._masks, "removal": self._removal,
-            "links": self._links, "top": self._top, "beyond": self._beyond,
+            "links": self._links, "top": self._top, "min_effect": self._beyond,
         }  # fmt: skip
         for name, control in plain.items():
             self.on(control, _choosing(choose, name))
@@ -142,8 +142,8 @@ class ExplorerControls:
             self._estimator.value, self._regions.value = state.estimator, state.regions
             self._masks.value, self._removal.value = state.masks, state.removal
             self._regions.disabled = bool(state.boxes)
-            self._top.max, self._beyond.max = max(self._top.max, state.top), max(self._beyond.max, state.beyond)
-            self._top.value, self._beyond.value = state.top, state.beyond
+            self._top.max, self._beyond.max = max(self._top.max, state.top), max(self._beyond.max, state.min_effect)
+            self._top.value, self._beyond.value = state.top, state.min_effect
             self.boxes.value = "; ".join(" ".join(str(v) for v in box) for box in state.boxes)
             chosen = (
                 (self._links, state.links), (self._step, state.step), (self._node, state.picked), (self._link, state.picked),

@@ -39,7 +39,7 @@ class State(Options):
         image: For `stcg_nb.inputs.open_image`.
         question: In words.
         boxes: Drawn regions, each x0, y0, x1, y1 in pixels; if there are any, they replace `regions`.
-        links, top, step, beyond: What the picture of the graph shows (`stcg_nb.graph.View`).
+        links, top, step, min_effect: What the picture of the graph shows (`stcg_nb.graph.View`).
         picked: The chosen node or link, such as ``"word:3"`` or ``"word:3>step:1"``.
         site, layer, head: Whose attention is shown as alignment (`stcg_nb.attention.heads`); without a site that of the estimator.
         cuts: Links that are cut, each as in `picked`.
@@ -59,7 +59,7 @@ class State(Options):
     links: Annotated[str, OneOf(_check_links, lambda: LINKS)] = "counterfactual"
     top: int = Field(default=24, ge=1)
     step: int | None = Field(default=None, ge=0)
-    beyond: float = Field(default=0.0, ge=0)
+    min_effect: float = Field(default=0.0, ge=0)
     picked: str | None = None
     site: str | None = None
     layer: int | None = None
@@ -98,7 +98,7 @@ class State(Options):
     def view(self) -> View:
         """What to show of the graph."""
         node = None if self.picked is None or ">" in self.picked else self.picked
-        return View(self.links, self.top, self.step, self.beyond, node)
+        return View(self.links, self.top, self.step, self.min_effect, node)
 
     def to_json(self) -> str:
         """As a JSON object.

@@ -15,8 +15,10 @@ from stcg_nb.errors import InputError
 from stcg_nb.models.protocol import SITES
 
 QUERIES, PATCHES, TEXT, STEPS = 3, 4, 5, 2
-MODEL = SimpleNamespace(n_queries=QUERIES, cross_layers=(0, 2))
-ODD = SimpleNamespace(n_queries=QUERIES, cross_layers=(0, 3))  # every third of five layers: not a whole number of times
+MODEL = SimpleNamespace(n_image_tokens=QUERIES, cross_layers=(0, 2))
+ODD = SimpleNamespace(
+    n_image_tokens=QUERIES, cross_layers=(0, 3)
+)  # every third of five layers: not a whole number of times
 LAYERS_OF = pytest.mark.parametrize(("model", "layers"), [(MODEL, 4), (ODD, 5)], ids=["every second", "every third"])
 PROMPT = SimpleNamespace(word_tokens=((1,), (2, 3)))
 
@@ -50,7 +52,7 @@ def test_attention_by_hand():
         "decoder": torch.ones(1, 1, 1),
         "cross": torch.tensor([[[0.1, 0.3, 0.6]]]),
     }
-    got = align("attention", maps, SimpleNamespace(n_queries=2), SimpleNamespace(word_tokens=((0,),)))
+    got = align("attention", maps, SimpleNamespace(n_image_tokens=2), SimpleNamespace(word_tokens=((0,),)))
     np.testing.assert_allclose(got.word_patch, [[0.5 * 0.8, 0.25]], atol=1e-7)
     np.testing.assert_allclose(got.step_patch, [[0.1 * 0.8 + 0.6 * 0.4, 0.3 + 0.6 * 0.25]], atol=1e-7)
     np.testing.assert_allclose(got.step_word, [[0.6]], atol=1e-7)

@@ -310,7 +310,7 @@ def test_a_flipped_answer_is_what_plain_greedy_decoding_says(model, plain, image
 def test_cuts_that_do_not_fit(model, images, answer, name, cuts, message):
     if name == "mock":
         mock = load_model("mock")
-        mock.grid, mock.n_queries = (4, 4), QUERIES
+        mock.grid, mock.n_image_tokens = (4, 4), QUERIES
         model, answer = mock, mock.target("a mock reply")
     with pytest.raises(InputError, match=message) as caught:
         model.trace(images, model.prompt(QUESTION), answer, cuts=cuts)

@@ -97,10 +97,10 @@ def test_json_edges_are_those_of_the_graph(stcg, content):
     ids = {x["id"] for part in ("words", "regions", "steps") for x in content[part]}
     graph = nx.MultiDiGraph()
     for edge in content["edges"]:
-        keys = {"interaction": f"interaction:{edge['step']}", "joint": f"joint:{edge['step']}:{edge['third']}"}
+        keys = {"interaction": f"interaction:{edge['step']}", "triple": f"triple:{edge['step']}:{edge['third']}"}
         more = {"coefficient"} if edge["kind"] in keys else set()
         assert set(edge) == {"source", "target", "third", "step", "kind", "weight", "low", "high", "verdict"} | more
-        assert {edge["source"], edge["target"]} <= ids and (edge["third"] is not None) == (edge["kind"] == "joint")
+        assert {edge["source"], edge["target"]} <= ids and (edge["third"] is not None) == (edge["kind"] == "triple")
         key = keys.get(edge["kind"], edge["kind"])
         graph.add_edge(edge["source"], edge["target"], key=key, weight=edge["weight"])
     view = stcg.to_networkx()
@@ -117,7 +117,7 @@ def test_the_json_alone_predicts_masks(stcg, content):
     for node in content["nodes"]:
         said[node["step"]] += node["coefficient"] * present[node["id"]]
     for edge in content["edges"]:
-        if edge["kind"] in ("interaction", "joint"):
+        if edge["kind"] in ("interaction", "triple"):
             ends = [edge[k] for k in ("source", "target", "third") if edge[k] is not None]
             said[edge["step"]] += edge["coefficient"] * all(present[e] for e in ends)
     data, z = stcg.data, np.array([present[p] for p in players], dtype=float)

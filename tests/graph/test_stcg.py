@@ -127,7 +127,7 @@ def test_the_networkx_view_holds_every_number(stcg):
         one = data.isel(link=i)
         step, ends = int(one["link_step"]), (players[int(one["link_source"])], players[int(one["link_target"])])
         third = int(one["link_third"])
-        edge = graph.edges[*ends, f"interaction:{step}" if third < 0 else f"joint:{step}:{players[third]}"]
+        edge = graph.edges[*ends, f"interaction:{step}" if third < 0 else f"triple:{step}:{players[third]}"]
         assert edge.get("third") == (None if third < 0 else players[third])
         assert (edge["weight"], edge["low"], edge["high"]) == tuple(
             float(one[f"link_{k}"]) for k in ("weight", "low", "high")

@@ -32,24 +32,24 @@ def stcg(mock):
 
 def maps(mock, text, layers=3):
     """Attention of every site, with the decoder looking at `text`, one row of query tokens and words per layer."""
-    n = mock.n_queries + 6
+    n = mock.n_image_tokens + 6
     cross = torch.tensor(text, dtype=torch.float32)[:, None].repeat(1, 2, 1)  # [layer, step, position]
-    queries = torch.full((layers, mock.n_queries, 257), 1e-4)
+    queries = torch.full((layers, mock.n_image_tokens, 257), 1e-4)
     queries[..., 1:129] = 1 / 128  # the upper half of the picture
     encoder = torch.full((layers, n, n), 1 / n)
     small = torch.eye(2).repeat(layers, 1, 1)
-    own = torch.eye(mock.n_queries).repeat(layers, 1, 1)
+    own = torch.eye(mock.n_image_tokens).repeat(layers, 1, 1)
     return {"qformer_self": own, "qformer_cross": queries, "encoder": encoder, "decoder": small, "cross": cross}
 
 
 def test_attention_links_where_every_layer_agrees(mock):
     """All layers read word 2 and the upper half; of word 4 one layer of three reads a lot, the others nothing."""
-    row = np.full(mock.n_queries + 6, 0.5 / mock.n_queries)
-    row[mock.n_queries :] = 0
+    row = np.full(mock.n_image_tokens + 6, 0.5 / mock.n_image_tokens)
+    row[mock.n_image_tokens :] = 0
     rows = [row.copy() for _ in range(3)]
     for layer, r in enumerate(rows):
-        r[mock.n_queries + 2] = 0.4
-        r[mock.n_queries + 4] = 0.9 if layer == 0 else 0
+        r[mock.n_image_tokens + 2] = 0.4
+        r[mock.n_image_tokens + 4] = 0.9 if layer == 0 else 0
     linked = attended(Case.read(SCENE.image, QUESTION, mock, regions="grid:2x1"), maps(mock, np.array(rows)))
     assert linked.step_word.tolist() == [[False, False, True, False, False, False]] * 2
     assert linked.step_patch.tolist() == [[True, False]] * 2

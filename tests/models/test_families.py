@@ -205,7 +205,7 @@ def test_words_are_found_among_the_tokens(case):
     assert prompt.words == WORDS
     assert [[plain.text_places[t] for t in tokens] for tokens in prompt.word_tokens] == plain.words
     assert len(prompt.word_tokens[2]) > 1
-    assert model.n_queries == len(plain.image_places) and model.grid == (GRID, GRID)
+    assert model.n_image_tokens == len(plain.image_places) and model.grid == (GRID, GRID)
     assert [[QUERIES + t for t in tokens] for tokens in prompt.query_word_tokens or [()] * 4] == plain.query_words
     ids = plain.batch(np.zeros((SIDE, SIDE, 3), np.uint8))["input_ids"][0]
     assert ids[plain.text_places].tolist() == list(prompt.token_ids)
@@ -272,7 +272,7 @@ def test_relevance_is_attention_times_gradient_step_by_step(case, images):
 def test_absent_words_and_patches_and_cut_edges(case, images):
     model, plain = case
     prompt, answer = model.prompt(QUESTION), an_answer(model)
-    sizes = {"word": 4, "query": model.n_queries, "patch": PATCHES, "step": len(answer.token_ids)}
+    sizes = {"word": 4, "query": model.n_image_tokens, "patch": PATCHES, "step": len(answer.token_ids)}
     rng = np.random.default_rng(1)
     whole = [plain.value(image, answer) for image in images]
     words = rng.random((2, 4)) < 0.5
@@ -336,7 +336,7 @@ def test_alignment_where_links_are_known_by_hand(case):
     """Attention that goes to one place at every layer leads there."""
     model, _ = case
     prompt = model.prompt(QUESTION)
-    n, text = model.n_queries, len(prompt.token_ids)
+    n, text = model.n_image_tokens, len(prompt.token_ids)
     red = prompt.word_tokens[3]
     first = (
         n - PATCHES if model.edges[0] == "word_patch" else 1

@@ -74,7 +74,7 @@ def test_the_links_drawn_are_those_chosen(stcg, links, step):
 
 def test_the_strongest_come_first_and_a_bound_leaves_out_the_unsure(stcg):
     sure = [e for e in stcg.edges() if e.kind == "counterfactual" and (e.low > 1 or e.high < -1)]
-    shown = choose(stcg, View(top=1000, beyond=1.0))
+    shown = choose(stcg, View(top=1000, min_effect=1.0))
     assert shown.drawn == sorted(sure, key=lambda e: -abs(e.weight))
     assert len(choose(stcg, View(top=3)).drawn) == 3
 
@@ -90,7 +90,7 @@ def test_a_chosen_node_has_its_links_and_the_others_are_dimmed(stcg):
 
 
 def test_three_that_work_together_are_tied_at_one_dot(stcg):
-    (three,) = (e for e in stcg.edges() if e.kind == "joint")
+    (three,) = (e for e in stcg.edges() if e.kind == "triple")
     name = link_name(three)
     assert ends(name) == [three.source, three.target, three.third]
     drawing = Drawing(stcg)
@@ -127,7 +127,7 @@ def test_links_between_words_sag_below_the_row(stcg):
     (start, end), far = ((0.0, -0.2), (0.4, -0.2)), (0.4, 0.5)
     assert [y for _, y in bend(start, end)] == pytest.approx([-0.2 + 0.1 / 0.75] * 2)
     assert bend(start, far)[0][1] > start[1] and bend(start, far)[1][1] < far[1]
-    edge = Edge("word:0", "word:1", 0, "joint", 1.0, third="word:2")
+    edge = Edge("word:0", "word:1", 0, "triple", 1.0, third="word:2")
     places = {"word:0": start, "word:1": end, "word:2": (0.2, -0.2)}
     assert middle_of(edge, places) == pytest.approx((0.2, -0.1))
 
@@ -186,8 +186,8 @@ def test_changes_between_two_graphs_are_drawn(stcg):
 @pytest.mark.parametrize(
     ("view", "said"),
     [
-        ({"links": "x"}, "'x' are no links"), ({"top": 0}, "at least one link"), ({"beyond": -1.0}, "give 0 or more"),
-        ({"beyond": float("nan")}, "give 0 or more"), ({"step": 99}, "There is no step 99"),
+        ({"links": "x"}, "'x' are no links"), ({"top": 0}, "at least one link"), ({"min_effect": -1.0}, "give 0 or more"),
+        ({"min_effect": float("nan")}, "give 0 or more"), ({"step": 99}, "There is no step 99"),
         ({"node": "word:99"}, "There is no node 'word:99'"),
     ],
 )  # fmt: skip

@@ -12,7 +12,7 @@ from stcg_nb.widgets.details import details, link_choices
 
 def test_details_of_three_that_work_together():
     stcg = STCG(sample_dataset())
-    (three,) = (e for e in stcg.edges() if e.kind == "joint")
+    (three,) = (e for e in stcg.edges() if e.kind == "triple")
     view = View("interaction")
     others = [n for n in (three.source, three.target) if n != three.third]
     for node in (*others, three.third):

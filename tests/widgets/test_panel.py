@@ -158,7 +158,7 @@ CONTROLS = [
     ("perturbation_panel", "Perturbations", ("center_mask",), "perturbations"),
     ("perturbation_panel", "Strength", 0.25, "strength"), ("perturbation_panel", "Seed", 3, "seed"),
     ("explorer", "Links", "alignment", "links"), ("explorer", "Strongest links", 5, "top"),
-    ("explorer", "Beyond (nats)", 0.5, "beyond"), ("explorer", "Token", 1, "step"), ("explorer", "Node", "word:1", "picked"),
+    ("explorer", "Beyond (nats)", 0.5, "min_effect"), ("explorer", "Token", 1, "step"), ("explorer", "Node", "word:1", "picked"),
     ("input_panel", "Question", "what is red?", "question"), ("input_panel", "Scene's seed", 9, "image"),
 ]  # fmt: skip
 

@@ -24,7 +24,7 @@ from stcg_nb.models.protocol import Model, Prompt
 
 
 def _attention(maps: Maps, model: Model, prompt: Prompt) -> TokenLinks:
-    n = model.n_queries
+    n = model.n_image_tokens
     if "qformer_cross" in maps:
         cross, own = maps["qformer_cross"].mean(-3)[..., 1:], maps["qformer_self"].mean(-3)  # 1: drops CLS, no patch
         image = ImageLinks(cross, own[..., n:, :n] @ cross, own[..., :n, n:])

@@ -28,7 +28,7 @@ from stcg_nb.models.protocol import Model, Prompt
 
 def _gradient(maps: Maps, model: Model, prompt: Prompt) -> TokenLinks:
     """The leading dimension is the step; the gradient in its maps is that of the step's own token."""
-    n = model.n_queries
+    n = model.n_image_tokens
     patches = _normalised(_relevance(maps["vit"]))
     if "qformer_cross" in maps:
         inner = identity(maps["qformer_self"])

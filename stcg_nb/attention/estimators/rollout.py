@@ -27,7 +27,7 @@ from stcg_nb.models.protocol import Model, Prompt
 
 
 def _rollout(maps: Maps, model: Model, prompt: Prompt) -> TokenLinks:
-    n = model.n_queries
+    n = model.n_image_tokens
     patches = _through(maps["vit"])
     if "qformer_cross" in maps:
         inner = identity(maps["qformer_self"])

@@ -40,7 +40,7 @@ def graph_figure(
     links: str = "counterfactual",
     top: int = 24,
     step: int | None = None,
-    beyond: float = 0.0,
+    min_effect: float = 0.0,
     node: str | None = None,
 ) -> go.Figure:
     """The graph over the image.
@@ -52,13 +52,13 @@ def graph_figure(
             step where it is strongest; only a causal graph has them.
         top: How many links to draw, the strongest first.
         step: The answer's step to show, from 0; all of them if left out.
-        beyond: Links are drawn whose whole interval lies further from zero than this, in nats.
+        min_effect: Links are drawn whose whole interval lies further from zero than this, in nats.
         node: A word, region or step, such as ``"word:3"``: its links stand out.
 
     Raises:
         InputError: For other links, fewer than one, interactions where there are none, or a step or node that is not there.
     """
-    view = View(links, top, step, beyond, node)
+    view = View(links, top, step, min_effect, node)
     shown = choose(stcg, view)
     word_totals, region_totals = totals(stcg, view)
     layout, signed = lay_out(stcg), links != "alignment"
@@ -91,7 +91,7 @@ def headline(stcg: STCG, view: View) -> str:
 def caption(stcg: STCG, view: View, shown: Shown) -> str:
     """How to read the picture, and what it leaves out."""
     strongest = f", at most {shown.strongest:.2g}" if shown.drawn or shown.dimmed else ""
-    limit = "holds zero" if not view.beyond else f"comes within {view.beyond:g} of zero"
+    limit = "holds zero" if not view.min_effect else f"comes within {view.min_effect:g} of zero"
     unsure = f", and {shown.unsure} whose interval {limit}" if shown.unsure else ""
     unsure += f"; {len(shown.spurious)} dotted" if shown.spurious else ""
     verdicts = VERDICT_NOTE if any(e.verdict for e in shown.drawn) else ""

@@ -92,7 +92,7 @@ class SavePanel(Panel):
             written = [write(target / "state.json", state.to_json().encode())]
             if "PNG" in chosen:
                 figure = graph_figure(
-                    stcg, links=view.links, top=view.top, step=view.step, beyond=view.beyond, node=view.node
+                    stcg, links=view.links, top=view.top, step=view.step, min_effect=view.min_effect, node=view.node
                 )
                 written.append(write(target / "graph.png", draw(figure, "png")))
             if "SVG" in chosen:
