@@ -71,7 +71,8 @@ pio.renderers.default = "colab" if "google.colab" in sys.modules else "plotly_mi
 session = widgets.start(
     model=model, device=device, dtype=dtype, quantisation=quantisation, revision=revision, image=image, question=question,
     estimator=estimator, regions=regions, boxes=boxes, perturbations=perturbations, strength=strength, seed=seed, masks=masks,
-    removal=removal, links=links, top=top, step=step, min_effect=min_effect, picked=picked, site=site, layer=layer, head=head, cuts=cuts,
+    removal=removal, links=links, top=top, step=step, min_effect=min_effect, picked=picked, site=site, layer=layer, head=head,
+    cuts=cuts,
 )  # fmt: skip
 
 # %% [markdown]

@@ -75,7 +75,7 @@ def test_interactions_are_drawn_between_players():
     assert {t.name for t in figure.data if t.name} == {"together", "instead of each other, hidden"}
     none = sample_dataset()
     none = none.isel(link=slice(0, 0))
-    with pytest.raises(InputError, match="found no interactions"):
+    with pytest.raises(InputError, match="holds no interactions"):
         graph_figure(STCG(none), links="interaction")
 
 
