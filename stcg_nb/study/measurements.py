@@ -9,6 +9,7 @@ from the scene's seed, so that no two questions share a shuffle or a noise.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -178,7 +179,7 @@ def faithfulness(
         raise InputError(f"{model.name!r} has no weights whose faithfulness could be measured; name a real model.")
     record = known.get(scene.seed)
     if record is None:
-        record = measure_question(model, model.randomised(0), scene, question, masks)
+        record = measure_question(model, _shuffled(model), scene, question, masks)
     case = Case.read(scene.image, question.text, model, answer=question.answer)
     linked = aligned(case).by_region(case)
     overlaps = [
@@ -218,6 +219,12 @@ def _sensitivity(model: Model, scene: Scene, question: Question, made: Sequence[
 def _case(model: Model, scene: Scene, question: Question) -> Case:
     """The model's own answer to a question about a scene."""
     return Case.read(scene.image, question.text, model)
+
+
+@lru_cache(maxsize=1)
+def _shuffled(model: Model) -> Model:
+    """The model with its weights shuffled, copied once for all questions."""
+    return model.randomised(0)
 
 
 def _spread(share: np.ndarray, grid: tuple[int, int]) -> np.ndarray:

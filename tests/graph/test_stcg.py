@@ -17,6 +17,7 @@ from sample import sample_dataset
 
 from stcg_nb.errors import InputError
 from stcg_nb.files import write
+from stcg_nb.graph.schema import SCHEMA
 from stcg_nb.graph.stcg import STCG
 
 
@@ -285,3 +286,22 @@ def test_text_of_python_objects_is_held_as_text():
     assert STCG(dataset) == STCG(sample_dataset())
     assert STCG(dataset).data["word_text"].dtype.kind == "U"
     assert isinstance(STCG(dataset).data, xr.Dataset)
+
+
+def test_units_and_meanings_survive_saving_and_are_the_schemas(stcg, tmp_path):
+    again = STCG.load(stcg.save(tmp_path / "a.npz"))
+    assert again.data["word_effect"].attrs["units"] == "nats" and again.data["region_box"].attrs["units"] == "pixels"
+    for name, variable in SCHEMA.items():
+        assert again.data[name].attrs == stcg.data[name].attrs == variable.attrs
+
+
+def test_a_file_of_an_earlier_version_is_refused_with_what_to_do(stcg, tmp_path):
+    path = stcg.save(tmp_path / "a.npz")
+    with np.load(path) as file:
+        arrays = dict(file)
+    meta = json.loads(str(arrays["meta"]))
+    np.savez(path, **{**arrays, "meta": np.array(json.dumps({**meta, "version": meta["version"] - 1}))})
+    with pytest.raises(
+        InputError, match=f"version {meta['version'] - 1}; this reads stcg version {meta['version']}: explain"
+    ):
+        STCG.load(path)
