@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 
 from stcg_nb.inputs.images import read_image, thumbnail
-from stcg_nb.inputs.regions import Regions, check_fit, make_regions
+from stcg_nb.inputs.regions import REGIONS, Regions, check_fit, make_regions
 from stcg_nb.models.load import load_model
 from stcg_nb.models.protocol import Answer, Model, Prompt, Trace
 
@@ -57,7 +57,7 @@ class Case:
         question: str,
         model: str | Model = "tiny",
         *,
-        regions: str | Regions = "slic",
+        regions: str | Regions = REGIONS,
         answer: str | Answer | None = None,
     ) -> Case:
         """Make a case from an image, a question and a model.

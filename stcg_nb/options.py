@@ -1,7 +1,8 @@
 """The options of an explanation, declared once: names, defaults, valid values, ranges and help texts.
 
-`stcg_nb.explain`, the command line, sweeps, the panels' state and "Show code" all read them from `Options`. A new option or
-a new default is one edit here.
+`stcg_nb.explain`, the command line, sweeps, the panels' state and "Show code" all read them from `Options`. A new option is one
+edit here. A default that a lower module needs too is a constant there (such as `stcg_nb.interventions.causal_graph.MASKS`), so that
+another default is one edit as well.
 """
 
 from __future__ import annotations
@@ -13,11 +14,12 @@ from typing import Annotated, Any, Literal, Self, get_args, get_origin
 from pydantic import BaseModel, ConfigDict, Field, InstanceOf, ValidationError
 from pydantic_core import core_schema
 
-from stcg_nb.attention.alignment import ESTIMATORS
+from stcg_nb.attention.alignment import ESTIMATOR, ESTIMATORS
 from stcg_nb.errors import invalid
-from stcg_nb.inputs.perturbations import DEFAULT, PERTURBATIONS
-from stcg_nb.inputs.regions import Regions, check_regions
-from stcg_nb.interventions.causal_graph import check_masks
+from stcg_nb.inputs.fills import FILL
+from stcg_nb.inputs.perturbations import DEFAULT, PERTURBATIONS, STRENGTH
+from stcg_nb.inputs.regions import REGIONS, Regions, check_regions
+from stcg_nb.interventions.causal_graph import MASKS, check_masks
 from stcg_nb.interventions.masking import check_removal, removals
 from stcg_nb.registry import Registry
 
@@ -93,11 +95,11 @@ class Options(Strict):
     """
 
     estimator: Annotated[str, one_of(ESTIMATORS)] = Field(
-        default="attention",
+        default=ESTIMATOR,
         description="how alignment is computed from attention",
     )
     regions: Annotated[str | InstanceOf[Regions], Checked(check_regions)] = Field(
-        default="slic",
+        default=REGIONS,
         description="what counts as a region: slic, slic:30 for about 30 superpixels, grid, grid:8x8",
     )
     perturbations: Annotated[tuple[str, ...], one_of(PERTURBATIONS)] = Field(
@@ -106,7 +108,7 @@ class Options(Strict):
         description="perturbations of the image whose effect is measured",
     )
     strength: float = Field(
-        default=0.5,
+        default=STRENGTH,
         ge=0,
         le=1,
         description="strength of the perturbations, from 0 (no change) to 1",
@@ -117,12 +119,12 @@ class Options(Strict):
         description="seed of everything that is drawn at random",
     )
     masks: Annotated[int, Checked(_enough_masks)] = Field(
-        default=256,
+        default=MASKS,
         ge=0,
         description="masks that the causal graph is fitted to, a forward pass each; 0: leave-one-out only",
     )
     removal: Annotated[str, OneOf(check_removal, removals)] = Field(
-        default="median",
+        default=FILL,
         description="how a region is removed",
     )
 

@@ -21,6 +21,8 @@ from stcg_nb.attention.token_links import ESTIMATORS, Maps
 from stcg_nb.case import Case
 from stcg_nb.models.protocol import SITES, VISION_SITES, Model, Prompt, Trace
 
+ESTIMATOR = "attention"
+
 
 @dataclass(frozen=True)
 class Alignment:
@@ -68,7 +70,7 @@ def needed_sites(estimator: str, sites: Sequence[str] = SITES) -> tuple[str, ...
     return tuple(s for s in sites if ESTIMATORS[estimator].reads_vision or s not in VISION_SITES)
 
 
-def aligned(case: Case, estimator: str = "attention") -> Alignment:
+def aligned(case: Case, estimator: str = ESTIMATOR) -> Alignment:
     """Run the model and compute the alignment of a case's words and steps with patches.
 
     Raises:

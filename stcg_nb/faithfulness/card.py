@@ -26,7 +26,7 @@ from stcg_nb.errors import InputError
 from stcg_nb.faithfulness.card_measures import MEASURES
 from stcg_nb.faithfulness.context import Context
 from stcg_nb.files import Records
-from stcg_nb.interventions.causal_graph import check_masks
+from stcg_nb.interventions.causal_graph import MASKS, check_masks
 from stcg_nb.interventions.masking import Game
 from stcg_nb.models import Model
 from stcg_nb.progress import progress
@@ -42,7 +42,7 @@ Record = dict[str, float | None]
 
 
 def measure_card(
-    model: Model, *, n: int = 200, seed: int = 0, masks: int = 256, partial: Path | None = None
+    model: Model, *, n: int = 200, seed: int = 0, masks: int = MASKS, partial: Path | None = None
 ) -> dict[str, Any]:
     """Measure the card of a model.
 
@@ -98,7 +98,7 @@ def measure_question(model: Model, shuffled: Model, scene: Scene, question: Ques
 def measure_game(
     game: Game,
     shuffled: Model,
-    masks: int = 256,
+    masks: int = MASKS,
     seed: int = 0,
     truth: np.ndarray | None = None,
     graph_seed: int = 0,

@@ -6,13 +6,15 @@ import json
 import math
 import re
 from io import BytesIO
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import networkx as nx
 
 from stcg_nb.graph.schema import FORMAT, VERSION
-from stcg_nb.graph.stcg import STCG
 from stcg_nb.inputs.regions import run_lengths
+
+if TYPE_CHECKING:
+    from stcg_nb.graph.stcg import STCG
 
 
 def json_text(stcg: STCG) -> str:

@@ -30,6 +30,7 @@ from stcg_nb.inputs.images import blank, mean_color, thumbnail
 from stcg_nb.inputs.regions import Regions, check_fit
 from stcg_nb.registry import Registry
 
+FILL = "median"
 BLUR_SIDE = 256  # larger images are blurred at this size
 INPAINT_RADIUS = 5  # pixels
 
@@ -59,7 +60,7 @@ class Filler:
     200
     """
 
-    def __init__(self, image: np.ndarray, regions: Regions, fill: str = "median") -> None:
+    def __init__(self, image: np.ndarray, regions: Regions, fill: str = FILL) -> None:
         make = FILLS[fill]
         check_fit(image, regions)
         self._image, self._regions = image, regions
@@ -198,7 +199,7 @@ def _unpacked(packed: np.ndarray) -> np.ndarray:
     return cv2.cvtColor(packed[..., None].view(np.uint8), cv2.COLOR_RGBA2RGB)
 
 
-def fill_region(image: np.ndarray, regions: Regions, ids: Sequence[int], fill: str = "median") -> np.ndarray:
+def fill_region(image: np.ndarray, regions: Regions, ids: Sequence[int], fill: str = FILL) -> np.ndarray:
     """The image with some regions filled, uint8 ``[height, width, 3]``. For many masks of one image use a `Filler`.
 
     Args:

@@ -21,6 +21,7 @@ from stcg_nb.registry import Registry
 Function = Callable[[np.ndarray, float, np.random.Generator], np.ndarray]
 """Takes an image, uint8 ``[height, width, 3]``, a strength in (0, 1] and a random generator; returns the perturbed image."""
 
+STRENGTH = 0.5
 SALIENCY_GRID = 16
 SHUFFLE_GRID = 8
 
@@ -103,7 +104,7 @@ def _origin(function: Function) -> tuple[str, str]:
     return function.__module__, getattr(function, "__qualname__", repr(function))
 
 
-def perturb(image: np.ndarray, name: str, strength: float = 0.5, seed: int = 0) -> Perturbed:
+def perturb(image: np.ndarray, name: str, strength: float = STRENGTH, seed: int = 0) -> Perturbed:
     """Perturb an image.
 
     Args:

@@ -20,6 +20,7 @@ from stcg_nb.inputs.superpixels import superpixels
 
 SLIC_SIDE = 512  # pixels of the longer side; larger images are scaled down for segmentation
 NUMBERS = (8, 12, 16, 24)  # numbers of superpixels, tried in turn
+REGIONS = "slic"
 _SLIC, _GRID = re.compile(r"slic(?::(\d{1,4}))?"), re.compile(r"grid(?::(\d{1,3})x(\d{1,3}))?")
 SAME = 8.0  # CIELAB units: largest root mean square distance to the mean colour at which regions count as uniform
 
@@ -116,7 +117,7 @@ def _pieces(pixels: int, cells: int) -> tuple[np.ndarray, np.ndarray, np.ndarray
     return edges[:-1] // cells, edges[:-1] // pixels, np.diff(edges) / pixels
 
 
-def make_regions(image: np.ndarray, spec: str | Regions = "slic") -> Regions:
+def make_regions(image: np.ndarray, spec: str | Regions = REGIONS) -> Regions:
     """Make regions from a short name.
 
     Args:

@@ -44,6 +44,7 @@ from stcg_nb.interventions.masking import Game, without
 from stcg_nb.interventions.sparse import RATES, fit_links, ranks, together
 from stcg_nb.interventions.surrogate import Surrogate
 
+MASKS = 256
 MIN_MASKS = 24  # the full input, leave-one-out of 16 players, and a few pairs
 EDGE_SHARE = 0.15  # links of the sparse graph at one step, as a share of the number of pairs
 PAIR_SHARE = 0.4  # share of the masks that remove two players
@@ -114,7 +115,7 @@ class Causes:
         return np.stack([known[mask.tobytes()] for mask in masks])
 
 
-def find_causes(game: Game, n_masks: int = 256, seed: int = 0) -> Causes:
+def find_causes(game: Game, n_masks: int = MASKS, seed: int = 0) -> Causes:
     """Fit the causal graph of a game.
 
     Args:
@@ -161,7 +162,7 @@ def find_causes(game: Game, n_masks: int = 256, seed: int = 0) -> Causes:
     )  # fmt: skip
 
 
-def pair_weights(game: Game, n_masks: int = 256, seed: int = 0) -> np.ndarray:
+def pair_weights(game: Game, n_masks: int = MASKS, seed: int = 0) -> np.ndarray:
     """The interactions of pairs alone, nats, ``[step, pair]``: `Causes.edge` without computing intervals or the sparse graph.
 
     Takes and raises the same as `find_causes`.

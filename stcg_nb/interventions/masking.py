@@ -25,7 +25,7 @@ import numpy as np
 
 from stcg_nb.case import Case
 from stcg_nb.errors import InputError
-from stcg_nb.inputs.fills import FILLS, Filler
+from stcg_nb.inputs.fills import FILL, FILLS, Filler
 from stcg_nb.progress import progress
 
 CUT = "cut"
@@ -67,7 +67,7 @@ class Game:
     """
 
     case: Case
-    removal: str = "median"
+    removal: str = FILL
 
     def __post_init__(self) -> None:
         check_removal(self.removal)

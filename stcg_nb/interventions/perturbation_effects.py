@@ -20,7 +20,7 @@ import numpy as np
 
 from stcg_nb.attention.alignment import traced_attention
 from stcg_nb.case import Case
-from stcg_nb.inputs.perturbations import DEFAULT, PERTURBATIONS, Perturbed, perturb
+from stcg_nb.inputs.perturbations import DEFAULT, PERTURBATIONS, STRENGTH, Perturbed, perturb
 from stcg_nb.models.protocol import Trace
 from stcg_nb.progress import progress
 from stcg_nb.stats.divergence import js_distance
@@ -50,7 +50,7 @@ class Sensitivity:
 
 
 def sensitivities(
-    case: Case, perturbations: Sequence[str] = DEFAULT, strength: float = 0.5, seed: int = 0
+    case: Case, perturbations: Sequence[str] = DEFAULT, strength: float = STRENGTH, seed: int = 0
 ) -> Iterator[Sensitivity]:
     """Measure perturbations of a case's image, one at a time; each result is yielded as soon as it is measured.
 

@@ -9,8 +9,8 @@ from the scene's seed, so that no two questions share a shuffle or a noise.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -221,10 +221,14 @@ def _case(model: Model, scene: Scene, question: Question) -> Case:
     return Case.read(scene.image, question.text, model)
 
 
-@lru_cache(maxsize=1)
+_SHUFFLED: WeakKeyDictionary[Model, Model] = WeakKeyDictionary()
+
+
 def _shuffled(model: Model) -> Model:
     """The model with its weights shuffled, copied once for all questions."""
-    return model.randomised(0)
+    if model not in _SHUFFLED:
+        _SHUFFLED[model] = model.randomised(0)
+    return _SHUFFLED[model]
 
 
 def _spread(share: np.ndarray, grid: tuple[int, int]) -> np.ndarray:

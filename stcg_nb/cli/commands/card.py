@@ -10,10 +10,12 @@ from stcg_nb.cli.command import Command, add_model
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    from stcg_nb.interventions.causal_graph import MASKS
+
     add_model(parser)
     parser.add_argument("--n", type=int, default=200, help="questions that the model answers correctly (default 200)")
     parser.add_argument("--seed", type=int, default=0, help="of the scenes")
-    parser.add_argument("--masks", type=int, default=256, help="for each causal graph (default 256)")
+    parser.add_argument("--masks", type=int, default=MASKS, help=f"for each causal graph (default {MASKS})")
     parser.add_argument(
         "--json", type=Path, default=Path("card.json"), metavar="OUT", help="the card (default card.json)"
     )
