@@ -226,8 +226,8 @@ perturbation_panel(stcg).show(config=CONFIG)
 
 # %%
 graph = stcg.to_networkx()
-kinds = [kind for _, _, kind in graph.edges(data="kind")]
-print(f"{graph.number_of_nodes()} nodes; edges:", ", ".join(f"{kinds.count(k)} {k}" for k in sorted(set(kinds))))
+kinds = sorted({kind for _, _, kind in graph.edges(data="kind")})
+print(f"{graph.number_of_nodes()} nodes; kinds of edges: {', '.join(kinds)}")
 causal = [edge for edge in stcg.edges() if edge.kind == "counterfactual"]
 for edge in sorted(causal, key=lambda edge: -abs(np.round(edge.weight, 1)))[:5]:
     print(f"{graph.nodes[edge.source]['label']:>6} -> {graph.nodes[edge.target]['label']:<8} {edge.weight:+.1f} nats")

@@ -60,8 +60,8 @@ from stcg_nb.stats import paired
 from stcg_nb.study import Study, check_number, conclude, figures, measurements, save_finding
 from stcg_nb.viz import CONFIG, save_figure
 
-pio.renderers.default = "colab" if "google.colab" in sys.modules else "plotly_mimetype"
 Options(estimator=estimator)  # another estimator is refused here
+pio.renderers.default = "colab" if "google.colab" in sys.modules else "plotly_mimetype"
 
 # %% tags=["nbval-ignore-output"]
 study = Study(model, n, seed, records=records)
