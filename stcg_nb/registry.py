@@ -1,4 +1,4 @@
-"""Registries of what is chosen by name: perturbations, fills, estimators, figures, datasets, measures.
+"""Registries of what is chosen by name: perturbations, fills, estimators, figures, datasets, measures, panels.
 
 A module registers its entry by a decorator. `import_all` imports every module of a package, so a new module needs no entry in any
 list.
@@ -35,15 +35,28 @@ class Registry(Mapping[str, T]):
     """
 
     def __init__(self, what: str) -> None:
-        self._what, self._known = what, dict[str, T]()
+        self._what, self._known, self._origins = what, dict[str, T](), dict[str, object]()
 
-    def add(self, name: str, entry: T) -> None:
-        """Register an entry. It replaces an earlier one of the same name, as when a notebook cell runs twice."""
-        self._known[name] = entry
+    def add(self, name: str, entry: T, made_by: object = None) -> None:
+        """Register an entry. It replaces an earlier one of the same origin, as when a notebook cell runs twice.
+
+        Args:
+            name: By which it is chosen.
+            entry: What is chosen.
+            made_by: The function or class behind the entry; left out, the entry itself.
+
+        Raises:
+            InputError: If something of another origin has the name.
+        """
+        behind = entry if made_by is None else made_by
+        origin = (getattr(behind, "__module__", None), getattr(behind, "__qualname__", repr(behind)))
+        if self._origins.get(name, origin) != origin:
+            raise InputError(f"There is a {self._what} {name!r} already; choose another name.")
+        self._known[name], self._origins[name] = entry, origin
 
     def remove(self, name: str) -> None:
         """Remove an entry."""
-        del self._known[name]
+        del self._known[name], self._origins[name]
 
     def named(self, name: str) -> Callable[[T], T]:
         """A decorator that registers what it decorates."""

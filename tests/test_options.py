@@ -73,8 +73,8 @@ def test_a_notebook_has_every_option_with_its_default_or_none(name):
 @pytest.mark.parametrize(
     ("given", "sentence"),
     [
-        ({"estimator": "shap"}, "'shap' is no estimator; valid are attention, gradient, rollout."),
-        ({"removal": "black"}, "'black' is no way to remove a region; valid are median, mean, blur, inpaint, cut."),
+        ({"estimator": "shap"}, "'shap' is no estimator; valid are attention, "),
+        ({"removal": "black"}, "'black' is no way to remove a region; valid are median, mean, blur, inpaint, "),
         ({"perturbations": ("blurr",)}, "'blurr' is no perturbation; valid are center_mask, "),
         ({"regions": "hexagons"}, "'hexagons' names no regions; valid are 'slic', "),
         ({"masks": 5}, "5 masks are too few for a causal graph; "),

@@ -215,7 +215,7 @@ def test_the_map_in_contributing_is_true():
 
 
 def test_modules_and_functions_stay_small():
-    """A module of at most 300 lines, a function of at most 60; the few exceptions are named with their reason in CONTRIBUTING.md."""
+    """A module of at most 300 lines, a function of at most 60."""
     for path in (ROOT / "stcg_nb").rglob("*.py"):
         text = path.read_text()
         assert len(text.splitlines()) <= 300, path

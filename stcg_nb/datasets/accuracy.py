@@ -37,7 +37,7 @@ def measure(
 
     Args:
         model: The model.
-        dataset: One for `load_dataset` whose questions have one answer each: ``"scenes"``, ``"easy-vqa"``, or a table.
+        dataset: One for `load_dataset` whose questions have one answer each, such as ``"scenes"``, ``"easy-vqa"`` or a table.
         n: Questions: that many scenes, or drawn from another dataset. Left out: 1,100 scenes, or the whole dataset.
         seed: Of the scenes, or of the draw.
         without: Leave out the ``"image"`` or the ``"question"``.

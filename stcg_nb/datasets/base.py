@@ -128,7 +128,7 @@ def dataset(name: str, about: str, measured: int | None = None) -> Callable[[Loa
     """The decorator that gives a loader its name; the other arguments are those of `Source`."""
 
     def add(load: Loader) -> Loader:
-        DATASETS.add(name, Source(load, about, measured))
+        DATASETS.add(name, Source(load, about, measured), load)
         return load
 
     return add

@@ -139,8 +139,8 @@ def without(players: int, absent: np.ndarray | None = None) -> np.ndarray:
 def removals() -> tuple[str, ...]:
     """Every way to remove a region.
 
-    >>> removals()
-    ('median', 'mean', 'blur', 'inpaint', 'cut')
+    >>> removals()[0], removals()[-1]
+    ('median', 'cut')
     """
     return (*FILLS, CUT)
 

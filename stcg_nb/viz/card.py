@@ -51,7 +51,7 @@ def card_figure(card: Mapping[str, Any]) -> go.Figure:
             x=1.01, xref="paper", y=y, text=text, showarrow=False, xanchor="left", font={"size": 13, "color": INK}
         )
     figure.update_layout(
-        template="none", width=WIDTH, height=600, font=FONT, paper_bgcolor="white", plot_bgcolor="white",
+        template="none", width=WIDTH, height=150 + 30 * len(rows), font=FONT, paper_bgcolor="white", plot_bgcolor="white",
         title={"text": _title(card), "x": 0.01, "xanchor": "left", "font": {"size": 16}},
         margin={"l": 335, "r": 75, "t": 70, "b": 75}, legend={"orientation": "h", "x": -0.55, "y": -0.1},
     )  # fmt: skip
@@ -59,8 +59,14 @@ def card_figure(card: Mapping[str, Any]) -> go.Figure:
         tickvals=list(range(len(rows))), ticktext=[escape(str(row["label"]), 60) for row in rows],
         range=[len(rows) - 0.4, -0.6], showgrid=True, gridcolor="#eeeeee", zeroline=False, tickfont={"size": 13},
     )  # fmt: skip
-    figure.update_xaxes(range=[-0.25, 1.02], zeroline=True, zerolinecolor=INK, gridcolor="#e5e5e5", dtick=0.25)
+    figure.update_xaxes(range=[_left(rows), 1.02], zeroline=True, zerolinecolor=INK, gridcolor="#e5e5e5", dtick=0.25)
     return figure
+
+
+def _left(rows: Sequence[Row]) -> float:
+    """Where the axis begins: at -0.25, or further left where a measure or its interval lies there."""
+    known = [row.get(key) for row in rows for key in ("value", "low")]
+    return min([-0.25, *(value - 0.03 for value in known if value is not None)])
 
 
 def _rows(card: Mapping[str, Any]) -> list[Row]:

@@ -331,7 +331,7 @@ REFUSED = {
     "v.parquet": ("PAR1 not at all", "cannot be read"),
     "w.csv": ("image,question\n", "holds no questions"),
     "x.csv": ("id,image,question\n1,a,b\n1,a,c\n", "id '1' twice, as its questions 1 and 2"),
-    "y.txt": ("", "is no dataset; valid are easy-vqa, scenes, vqa-v2, or a file"),
+    "y.txt": ("", "is no dataset; valid are "),
     "s.csv": ("image,question,question\na,b,c\n", "two columns of one name"),
     "z.csv": ('image,question\n"a,b\n', "cannot be read"),
 }

@@ -28,12 +28,10 @@ STRENGTHS = (0.1, 0.3, 0.5, 0.7, 0.9, 1.0)
 @pytest.fixture
 def registry(monkeypatch):
     """Registrations of this test only."""
-    kept = dict(PERTURBATIONS)
+    known = set(PERTURBATIONS)
     yield
-    for name in set(PERTURBATIONS) - set(kept):
+    for name in set(PERTURBATIONS) - known:
         PERTURBATIONS.remove(name)
-    for name, perturbation in kept.items():
-        PERTURBATIONS.add(name, perturbation)
 
 
 def changed(a: np.ndarray, b: np.ndarray) -> np.ndarray:

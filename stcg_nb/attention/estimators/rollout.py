@@ -66,4 +66,4 @@ def _through(layers: Tensor) -> Tensor:
     return out
 
 
-ESTIMATORS.add("rollout", Estimator(_rollout))
+ESTIMATORS.add("rollout", Estimator(_rollout), _rollout)

@@ -11,7 +11,9 @@ from stcg_nb.cli.command import Command, add_dataset, add_model
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model(parser)
     add_dataset(parser, default="scenes")
-    parser.add_argument("--n", type=int, help="questions (default: 1,100 of the scenes', or all 9,673 of easy-VQA's)")
+    parser.add_argument(
+        "--n", type=int, help="questions (default: what the dataset says, 1,100 of the scenes', else all)"
+    )
     parser.add_argument("--seed", type=int, default=0, help="of the scenes, or of the draw (default 0)")
     parser.add_argument("--without", help="leave out the image or the question")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")

@@ -50,7 +50,7 @@ def measure(key: str, label: str, role: Role) -> Callable[[Function], Function]:
     """
 
     def add(value: Function) -> Function:
-        MEASURES.add(key, Measure(key, label, role, value))
+        MEASURES.add(key, Measure(key, label, role, value), value)
         return value
 
     return add

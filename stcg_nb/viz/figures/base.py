@@ -1,7 +1,7 @@
 """The figures of a graph by name. A module of this folder registers its own with `figure`; nobody keeps another list.
 
->>> sorted(FIGURES)[:2]
-['graph', 'perturbations']
+>>> list(FIGURES)[:2]
+['graph', 'words']
 >>> FIGURES["timeline"].plain_caption
 'Token by token: how sure the model is, how much of that is the image, and how the links move.'
 """
@@ -14,6 +14,7 @@ from typing import TypeVar
 
 import plotly.graph_objects as go
 
+from stcg_nb.errors import InputError
 from stcg_nb.graph.stcg import STCG
 from stcg_nb.registry import Registry
 
@@ -49,13 +50,16 @@ def figure(name: str, *, caption: str, caption_causal: str | None = None) -> Cal
     """Register the function that it decorates as a figure, which pages and exports then have.
 
     Args:
-        name: One word, unlike that of other figures.
+        name: Letters, digits and underscores, unlike that of other figures.
         caption: How to read it, in one or two sentences.
         caption_causal: The same where a causal graph was fitted, if that reads otherwise.
     """
 
+    if not name.isidentifier():
+        raise InputError(f"{name!r} cannot name a figure; use letters, digits and underscores.")
+
     def add(draw: Draw) -> Draw:
-        FIGURES.add(name, Figure(name, draw, caption, caption_causal))
+        FIGURES.add(name, Figure(name, draw, caption, caption_causal), draw)
         return draw
 
     return add

@@ -37,7 +37,7 @@ def word_heatmaps(stcg: STCG, by: str | None = None) -> go.Figure:
     weights = stcg.links(by).word_region
     top = float(weights.max())
     names = [escape(w, 18) for w in stcg.words]
-    note = f"Alignment S of each word by {linked_by(stcg, by)}: opacity from 0 to the largest link of all words, {top:.2g}."
+    note = f"Links of each word by {linked_by(stcg, by)}: opacity from 0 to the largest link of all words, {top:.2g}."
     return _gallery(
         stcg, "Where each word is linked", [overlay(stcg, row, top, PICTURE) for row in weights], names, note
     )
@@ -67,7 +67,7 @@ def step_heatmaps(stcg: STCG, by: str | None = None) -> go.Figure:
             images += [*(overlay(stcg, weights[t], top, PICTURE) for t in block), *[None] * gaps]
             names += [*(f"{steps[t]}: {verb}" for t in block), *[""] * gaps]
     note = (
-        f"“Linked”: alignment A by {linked_by(stcg, by)}, opacity up to {most:.2g}. “Loses”: log-odds lost when the region is filled, "
+        f"“Linked”: by {linked_by(stcg, by)}, opacity up to {most:.2g}. “Loses”: log-odds lost when the region is filled, "
         f"up to {largest:.2g} nats; blue supports the token, vermilion opposes it."
     )
     what = "Where each answer token is linked, and what it loses"
