@@ -81,7 +81,9 @@ def explain(
     causes = find_causes(game, options.masks, options.seed) if options.masks else None
     effect = _effect(game, causes, trace)
     reliance = trace.v[0] - case.trace([blank(case.image)]).v[0]
-    alignment = by_attention.row(0) if options.estimator == "attention" else _aligned(case, options.estimator)
+    # The trace above has read attention already; another estimator needs a forward pass of its own.
+    by_estimator = options.estimator != "attention"
+    alignment = aligned(case, options.estimator).by_region(case) if by_estimator else by_attention.row(0)
     causal = _causal(game, causes, effect, trace, options.seed)
     linked = alignment.step_patch if causes is None else links_by_cause(causal).step_region
     in_time, tests = _in_time(linked, effect, reliance, options.seed)
@@ -119,11 +121,6 @@ def _effect(game: Game, causes: Causes | None, trace: Trace) -> np.ndarray:
     """Leave-one-out effects, nats, ``[step, player]``. Masks that the causal graph has measured are not run again."""
     alone = without(game.n_players)
     return (trace.v[0] - (game(alone) if causes is None else causes.measure(game, alone))).T
-
-
-def _aligned(case: Case, estimator: str) -> Alignment:
-    """The alignment of the case's words and steps with its regions."""
-    return aligned(case, estimator).by_region(case)
 
 
 def _causal(game: Game, causes: Causes | None, effect: np.ndarray, trace: Trace, seed: int) -> Arrays:

@@ -1,16 +1,17 @@
-"""One perturbation at a time gives the numbers that `explain` gives of all together."""
+"""Changes by hand; and one perturbation at a time gives the numbers that `explain` gives of all together."""
 
 from __future__ import annotations
 
 import cv2
 import numpy as np
 import pytest
+from scipy.spatial.distance import jensenshannon
 from small_blip2 import save_small
 
 from stcg_nb import explain, load_model
 from stcg_nb.case import Case
 from stcg_nb.errors import InputError
-from stcg_nb.interventions.perturbation_effects import sensitivities
+from stcg_nb.interventions.perturbation_effects import delta_p, delta_w, delta_w_js, sensitivities
 from stcg_nb.scenes.pictures import make_scene
 
 
@@ -42,3 +43,24 @@ def test_each_comes_as_soon_as_it_is_known():
 def test_an_unknown_perturbation_is_refused_before_any_work():
     with pytest.raises(InputError, match="no perturbation"):
         next(sensitivities(Case.read(make_scene(5).image, "what is this?", "mock"), perturbations=["center_mask", "x"]))
+
+
+def test_delta_w_by_hand():
+    original = np.array([[0.2, 0.8], [0.5, 0.5]])
+    perturbed = np.stack([original, [[0.4, 0.6], [0.5, 0.1]], 2 * original])
+    np.testing.assert_allclose(delta_w(perturbed, original), [0, (0.2 + 0.2 + 0 + 0.4) / 4, 0.5])
+    js = delta_w_js(perturbed, original)
+    assert js[0] == pytest.approx(0, abs=1e-9) and js[2] == pytest.approx(0, abs=1e-7), "scale does not count"
+    first = jensenshannon([0.4, 0.6], [0.2, 0.8], base=2)
+    second = jensenshannon([5 / 6, 1 / 6], [0.5, 0.5], base=2)
+    assert js[1] == pytest.approx((first + second) / 2)
+
+
+def test_delta_p_is_of_the_whole_answer():
+    np.testing.assert_allclose(delta_p(np.array([[0.1, 1.0], [0.9, 0.9]]), np.array([0.9, 0.9])), [0.1 - 0.81, 0])
+
+
+def test_no_perturbations():
+    assert delta_w(np.zeros((0, 2, 3)), np.zeros((2, 3))).shape == (0,)
+    assert delta_w_js(np.zeros((0, 2, 3)), np.zeros((2, 3))).shape == (0,)
+    assert delta_p(np.zeros((0, 2)), np.zeros(2)).shape == (0,)
