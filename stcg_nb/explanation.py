@@ -39,6 +39,7 @@ from stcg_nb.interventions.perturbation_effects import delta_p, delta_w, delta_w
 from stcg_nb.interventions.verdicts import attended
 from stcg_nb.models.protocol import Model, Trace
 from stcg_nb.options import Options, help_text
+from stcg_nb.stats.divergence import normalised
 
 THUMBNAIL = 160  # pixels of the longer side of a perturbed image's thumbnail
 
@@ -84,14 +85,15 @@ def explain(
     # The trace above has read attention already; another estimator needs a forward pass of its own.
     by_estimator = options.estimator != "attention"
     alignment = aligned(case, options.estimator).by_region(case) if by_estimator else by_attention.row(0)
-    causal = _causal(game, causes, effect, trace, options.seed)
+    causal = _causal(game, causes, effect, options.seed)
     linked = alignment.step_patch if causes is None else links_by_cause(causal).step_region
     in_time, tests = _in_time(linked, effect, reliance, options.seed)
     return build(
         {
             **_inputs(case, whole, whole_regions, trace),
             "word_region": alignment.word_patch, "step_region": alignment.step_patch, "step_word": alignment.step_word,
-            **causal, "visual_reliance": reliance, **in_time, **_perturbed(case, perturbed, trace, by_attention),
+            **_shares(by_attention.row(0)), **causal,
+            "visual_reliance": reliance, **in_time, **_perturbed(case, perturbed, trace, by_attention),
         },
         whole_regions.names,
         [p.name for p in perturbed],
@@ -123,12 +125,21 @@ def _effect(game: Game, causes: Causes | None, trace: Trace) -> np.ndarray:
     return (trace.v[0] - (game(alone) if causes is None else causes.measure(game, alone))).T
 
 
-def _causal(game: Game, causes: Causes | None, effect: np.ndarray, trace: Trace, seed: int) -> Arrays:
+def _causal(game: Game, causes: Causes | None, effect: np.ndarray, seed: int) -> Arrays:
     """The causal arrays: from leave-one-out effects in nats, ``[step, player]``, and the causal graph if one was fitted."""
     if causes is None:
         return single_effects(effect, game.n_words)
-    maps = {site: m[0] for site, m in trace.attention.items()}
-    return causal_effects(effect, game.n_words, causes, attended(game.case, maps, seed))
+    case = game.case
+    heads = case.model.heads(case.image, case.prompt, case.answer)
+    return causal_effects(effect, game.n_words, causes, attended(case, heads, seed))
+
+
+def _shares(by_attention: Alignment) -> Arrays:
+    """What part of attention each edge has: the shares that verdicts look at, whatever the estimator."""
+    return {
+        "word_share": normalised(by_attention.step_word), "region_share": normalised(by_attention.step_patch),
+        "word_region_share": normalised(by_attention.word_patch),
+    }  # fmt: skip
 
 
 def _inputs(case: Case, image: np.ndarray, regions: Regions, trace: Trace) -> Arrays:

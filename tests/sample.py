@@ -24,7 +24,7 @@ def sample_dataset(
     perturbations: tuple[str, ...] = ("center_mask", "color_shift", "patch_shuffle", "gaussian_noise"),
 ) -> xr.Dataset:
     """An explanation of a real scene (256 x 256) over a grid of regions; every number is random but in its range."""
-    rng = np.random.default_rng(seed)
+    rng, own = np.random.default_rng(seed), np.random.default_rng(seed + 1)
     image = make_scene(10**12 + seed).image
     height, width = image.shape[:2]
     labels = (np.arange(height)[:, None] * rows // height) * cols + np.arange(width)[None] * cols // width
@@ -41,7 +41,7 @@ def sample_dataset(
     overlap[0] = np.nan
     step = ("step",)
     word_effect, region_effect = rng.normal(0, 1, (t, n)), rng.laplace(0, 0.7, (t, r))
-    verdicts = ["confirmed", "spurious", "hidden", "none"] if causal else [""]
+    verdicts = ["confirmed", "spurious", "hidden", "unclear", "none"] if causal else [""]
     off = 0.5 if causal else 0.0
     return xr.Dataset(
         {
@@ -55,6 +55,9 @@ def sample_dataset(
             "word_region": (("word", "region"), rng.dirichlet(np.full(r, 0.3), n)),
             "step_region": (("step", "region"), rng.dirichlet(np.full(r, 0.3), t)),
             "step_word": (("step", "word"), rng.dirichlet(np.ones(n), t)),
+            "word_share": (("step", "word"), own.dirichlet(np.ones(n), t)),
+            "region_share": (("step", "region"), own.dirichlet(np.full(r, 0.3), t)),
+            "word_region_share": (("word", "region"), own.dirichlet(np.full(r, 0.3), n)),
             "word_effect": (("step", "word"), word_effect),
             "region_effect": (("step", "region"), region_effect),
             "word_low": (("step", "word"), word_effect - off),

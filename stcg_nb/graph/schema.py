@@ -14,7 +14,10 @@ import xarray as xr
 from stcg_nb.errors import InputError
 
 _TEXT = "U"
-FORMAT, VERSION = "stcg", 4  # written to each file
+FORMAT, VERSION = "stcg", 5  # written to each file
+MATTERS = (
+    0.5  # nats from which an effect counts: the odds change by a factor of 1.65, so that p = .50 becomes .62 or .38
+)
 
 
 class Variable(NamedTuple):
@@ -49,6 +52,16 @@ SCHEMA: dict[str, Variable] = {
     ),
     "step_region": Variable(("step", "region"), "float64", "1", "alignment A of steps with regions, at least 0"),
     "step_word": Variable(("step", "word"), "float64", "1", "alignment B of steps with words, at least 0"),
+    "word_share": Variable(
+        ("step", "word"),
+        "float64",
+        "1",
+        "part of attention to all words that goes to that word, 0 to 1, over all heads and layers, whatever the `estimator`",
+    ),
+    "region_share": Variable(("step", "region"), "float64", "1", "the same of regions, 0 to 1"),
+    "word_region_share": Variable(
+        ("word", "region"), "float64", "1", "part of a word's attention to all regions that goes to that region, 0 to 1"
+    ),
     "word_effect": Variable(
         ("step", "word"),
         "float64",
@@ -71,7 +84,8 @@ SCHEMA: dict[str, Variable] = {
         ("step", "word"),
         _TEXT,
         "",
-        "verdict that compares attention with the effect (`stcg_nb.interventions.verdicts`); empty without a causal graph",
+        "confirmed, spurious, hidden, unclear or none: compares attention with the effect, which matters from 0.5 nats on "
+        "(`stcg_nb.interventions.verdicts`); empty without a causal graph",
     ),
     "region_verdict": Variable(("step", "region"), _TEXT, "", "the same of regions"),
     "intercept": Variable(

@@ -71,10 +71,11 @@ class Shown:
     Attributes:
         drawn: The strongest links; those of the view's node only, if it has one.
         dimmed: The strongest links of other nodes, for context, if the view has a node.
-        spurious: Links that attention shows but that have no effect, at most `SPURIOUS`.
+        spurious: Links that attention shows but whose effect does not matter, at most `SPURIOUS`.
         strongest: The largest |weight| of drawn and dimmed links; 1 if there are none.
         total: Number of links from which `drawn` was chosen.
-        unsure: Number of links left out because their interval is not beyond the limit, without the spurious ones.
+        unsure: Number of links left out because their interval is not beyond the limit.
+        small: Number of links left out because their effect does not matter, without those in `spurious`.
     """
 
     drawn: list[Edge] = field(default_factory=list)
@@ -83,6 +84,7 @@ class Shown:
     strongest: float = 1.0
     total: int = 0
     unsure: int = 0
+    small: int = 0
 
 
 def choose(stcg: STCG, view: View) -> Shown:
@@ -93,14 +95,15 @@ def choose(stcg: STCG, view: View) -> Shown:
     if view.links == "interaction":  # of links between the same players, keep the strongest step
         of_kind = list({players(e): e for e in reversed(of_kind)}.values())
         of_kind.sort(key=lambda e: -abs(e.weight))
-    sure = [e for e in of_kind if surely_beyond(e, view.min_effect)]
-    spurious = [e for e in of_kind if e.verdict == "spurious" and not surely_beyond(e)]
+    small = [e for e in of_kind if e.verdict in ("spurious", "none")]
+    enough = [e for e in of_kind if e.verdict not in ("spurious", "none")]
+    sure = [e for e in enough if surely_beyond(e, view.min_effect)]
     own = [e for e in sure if touches(e, view.node)]
     others = [e for e in sure[: view.top] if not touches(e, view.node)]
     drawn = own[: view.top]
     strongest = max((abs(e.weight) for e in (*drawn[:1], *others[:1])), default=1.0)
-    dotted = [e for e in spurious if touches(e, view.node)][:SPURIOUS]
-    return Shown(drawn, others, dotted, strongest, len(own), len(of_kind) - len(sure) - len(dotted))
+    dotted = [e for e in small if e.verdict == "spurious" and touches(e, view.node)][:SPURIOUS]
+    return Shown(drawn, others, dotted, strongest, len(own), len(enough) - len(sure), len(small) - len(dotted))
 
 
 def shows(view: View, edge: Edge) -> bool:
@@ -165,6 +168,15 @@ def link_name(edge: Edge) -> str:
     'word:0>region:2>region:4@1'
     """
     return ">".join(players(edge)) + (f"@{edge.step}" if edge.kind in TOGETHER else "")
+
+
+def attention_said(edge: Edge) -> str:
+    """What attention gives a link, in words; empty where attention has no such link.
+
+    >>> attention_said(Edge("word:0", "step:0", 0, "counterfactual", 1.0, share=0.25, rank=1))
+    'attention 0.25, rank 1'
+    """
+    return "" if edge.share is None else f"attention {edge.share:.2f}, rank {edge.rank}"
 
 
 def ends(name: str) -> list[str]:

@@ -25,6 +25,8 @@ def json_text(stcg: STCG) -> str:
     do not exist are null; there is no NaN. Effects and v are in nats. ``nodes`` are the main effects: what a step loses without a
     word or region. ``coefficient`` and ``intercepts`` are those of the sparse causal graph, which predicts the ranks of masks,
     from 0 to 1 (`stcg_nb.interventions.sparse`); without a causal graph they are 0. A ``triple`` edge has a ``third`` end.
+    ``share`` is the part of attention to all words (or regions) that goes to this one, ``rank`` its place among them: beside a
+    ``verdict`` they say what it was drawn from.
     """
     content: dict[str, Any] = {
         "format": FORMAT,
@@ -87,7 +89,8 @@ def _nodes(stcg: STCG) -> list[dict[str, Any]]:
     return [
         {
             "id": edge.source, "step": edge.step, "weight": edge.weight, "low": edge.low, "high": edge.high,
-            "verdict": edge.verdict, "coefficient": coefficient(edge.source, edge.step),
+            "verdict": edge.verdict, "share": edge.share, "rank": edge.rank,
+            "coefficient": coefficient(edge.source, edge.step),
         }
         for edge in stcg.edges()
         if edge.kind == "counterfactual"

@@ -23,7 +23,7 @@ import os
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import networkx as nx
 import numpy as np
@@ -46,6 +46,8 @@ class Edge(NamedTuple):
         low, high: Its 95 % interval, in the weight's unit; None without one.
         verdict: What a comparison with attention says (`stcg_nb.interventions.verdicts`); None without one.
         third: The third node of a triple edge; None for all others.
+        share: For edges that attention has too: the part of attention to all words (or regions) that goes to this one, 0 to 1.
+        rank: The place of `share` among those of all words (or regions); 1 is the most attended.
     """
 
     source: str
@@ -57,6 +59,17 @@ class Edge(NamedTuple):
     high: float | None = None
     verdict: str | None = None
     third: str | None = None
+    share: float | None = None
+    rank: int | None = None
+
+
+def ranks(shares: np.ndarray) -> np.ndarray:
+    """The place of each share along the last axis, int, in the shape of `shares`; 1 is the largest, and equal shares share a place.
+
+    >>> ranks(np.array([0.2, 0.5, 0.2, 0.1])).tolist()
+    [2, 1, 2, 4]
+    """
+    return 1 + (shares[..., None, :] > shares[..., :, None]).sum(-1)
 
 
 class STCG:
@@ -152,7 +165,8 @@ class STCG:
         """The typed temporal graph, with the kinds and units of edges of `stcg_nb.graph.stcg`.
 
         Nodes ``word:0``, ``region:0``, ``step:0`` have ``kind``, ``label`` and numbers. Edges have ``kind``, ``weight`` and
-        ``step`` (-1 if they belong to no step); those with an interval and a verdict also ``low``, ``high`` and ``verdict``.
+        ``step`` (-1 if they belong to no step); those with an interval and a verdict also ``low``, ``high`` and ``verdict``, and
+        those that attention has too its ``share`` and ``rank``.
         *alignment* edges go from word to region, region to step and word to step; *temporal* edges from a step to the next;
         *counterfactual* edges from word and region to step; *interaction* edges between words and regions; *triple* edges
         connect two of three players and name the ``third``. An edge's key is its kind, but ``interaction:STEP`` and
@@ -186,16 +200,16 @@ class STCG:
         out: list[Edge] = []
 
         def add(kind: str, variable: str, source: str, target: str) -> None:
-            judged = (
-                [data[f"{source}_{k}"].values for k in ("low", "high", "verdict")] if kind == "counterfactual" else []
-            )
+            judged: dict[str, np.ndarray] = {}
+            if kind == "counterfactual":
+                judged = {k: data[f"{source}_{k}"].values for k in ("low", "high", "verdict", "share")}
+                judged["rank"] = ranks(judged["share"])
             for (a, b), weight in np.ndenumerate(data[variable].transpose(source, target).values):
                 step = b if target == "step" else None
-                interval: tuple[Any, ...] = ()
-                if judged:
-                    low, high, verdict = (values[b, a] for values in judged)
-                    interval = (float(low), float(high), str(verdict) or None)
-                out.append(Edge(f"{source}:{a}", f"{target}:{b}", step, kind, float(weight), *interval))
+                values = {k: v[b, a].item() for k, v in judged.items()}
+                if not values.get("verdict"):
+                    values["verdict"] = None
+                out.append(Edge(f"{source}:{a}", f"{target}:{b}", step, kind, float(weight), **values))
 
         add("alignment", "word_region", "word", "region")
         add("alignment", "step_region", "region", "step")
@@ -205,14 +219,20 @@ class STCG:
         for t in range(1, len(self.steps)):
             out.append(Edge(f"step:{t - 1}", f"step:{t}", t, "temporal", 1 - float(data["js_previous"].values[t])))
         names = ("source", "target", "third", "step", "weight", "low", "high", "verdict")
+        words, shares = len(self.words), data["word_region_share"].values
+        places = ranks(shares)
         for source, target, third, step, weight, low, high, verdict in zip(
             *(data[f"link_{k}"].values.tolist() for k in names), strict=True
         ):
             ends = self._player(source), self._player(target)
-            if third < 0:
-                out.append(Edge(*ends, step, "interaction", weight, low, high, verdict or None))
+            judged = (weight, low, high, verdict or None)
+            if third >= 0:
+                out.append(Edge(*ends, step, "triple", *judged, third=self._player(third)))
+            elif source < words <= target:
+                at = source, target - words
+                out.append(Edge(*ends, step, "interaction", *judged, share=shares[at].item(), rank=places[at].item()))
             else:
-                out.append(Edge(*ends, step, "triple", weight, low, high, verdict or None, self._player(third)))
+                out.append(Edge(*ends, step, "interaction", *judged))
         return tuple(out)
 
     def _player(self, i: int) -> str:

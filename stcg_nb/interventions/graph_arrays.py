@@ -6,7 +6,7 @@ import numpy as np
 
 from stcg_nb.attention.alignment import Alignment
 from stcg_nb.interventions.causal_graph import Causes
-from stcg_nb.interventions.verdicts import verdict
+from stcg_nb.interventions.verdicts import UNCLEAR, matters, verdict
 
 Arrays = dict[str, np.ndarray]
 
@@ -34,19 +34,19 @@ def causal_effects(effect: np.ndarray, n_words: int, causes: Causes, attended: A
     Args:
         effect, n_words: As for `single_effects`.
         causes: The causal graph.
-        attended: Which edges attention links, bool ``[word, region]``, ``[step, region]`` and ``[step, word]``, from
-            `stcg_nb.interventions.verdicts.attended`.
+        attended: Which edges attention links, ``[word, region]``, ``[step, region]`` and ``[step, word]``, as
+            `stcg_nb.interventions.verdicts.attended` says it.
     """
     # Effects are exact; half-widths borrow the surrogate's bootstrap spread.
     half = causes.node_high - causes.node
-    verdicts = verdict(np.abs(effect) > half, attended.step_player)
+    verdicts = verdict(matters(effect - half, effect + half), attended.step_player)
     step, link = np.nonzero(causes.in_graph)
     source, target, third = causes.links[link].T
     word_region = (source < n_words) & (target >= n_words) & (third < 0)
-    linked = np.zeros(len(link), dtype=bool)
+    linked = np.full(len(link), UNCLEAR)
     linked[word_region] = attended.word_patch[source[word_region], target[word_region] - n_words]
     # Attention joins no two words, no two regions and no three players, so only word-region links get a verdict.
-    link_verdicts = np.where(word_region, verdict(np.ones(len(link), dtype=bool), linked), "")
+    link_verdicts = np.where(word_region, verdict(matters(causes.low, causes.high)[step, link], linked), "")
     ends = {"source": source, "target": target, "third": third, "step": step}
     weights = {"weight": causes.weight, "low": causes.low, "high": causes.high, "coefficient": causes.link_coefficient}
     return {

@@ -1,13 +1,33 @@
-"""Verdicts compare attention with interventions, edge by edge, by intervals instead of hand-picked thresholds.
+"""Verdicts compare attention with interventions, edge by edge.
 
-- *confirmed*: attention links the edge, and the intervention has an effect.
-- *spurious*: attention links the edge, but the intervention has no effect.
-- *hidden*: the intervention has an effect, but attention does not link the edge.
-- *none*: neither.
+=============  ===============================  ===============
+verdict        does attention link the edge?    does its effect matter?
+=============  ===============================  ===============
+*confirmed*    yes                              yes
+*spurious*     yes                              no
+*hidden*       no                               yes
+*none*         no, or unclear                   no
+*unclear*      unclear                          yes
+*unclear*      any                              unclear
+=============  ===============================  ===============
 
-An edge has an effect if the interval of its causal weight excludes zero. Attention links an edge if its share of attention
-exceeds the share expected by chance: a region's share of the image's area, or 1 / number of words. The map is a mean over layers,
-so layers are resampled (bootstrap, 200 draws), and the 2.5th percentile of the edge's share must exceed chance.
+*Effect.* An effect matters from `MATTERS` nats of log-odds on, in either direction: the odds of the token change by a factor of 1.65
+or more, so that a probability of .50 becomes .62 or .38. It matters if its whole 95 % interval lies at or beyond that size, it does
+not matter if the whole interval lies within, else it is unclear.
+
+*Attention.* The share of an edge is attention to its word (or region) / attention to all words (or regions), both summed over all
+heads of all layers. Heads are resampled (bootstrap, `DRAWS` draws; each site's heads by themselves). The share is a ratio of sums, so
+a draw counts by its linear part, as is usual for ratios (Cochran 1977, *Sampling Techniques*, 6.4):
+
+    share + (attention of the drawn heads to the word - share * their attention to all words) / attention of all heads to all words
+
+A head that sends nothing to any word so has no vote, and a draw that leaves out the only head that looks at words changes nothing.
+The interval reaches from the 2.5th to the 97.5th percentile, and holds the share. Attention links the edge if the interval lies above
+chance: 1 / number of words, or the region's part of the area that the model sees. It does not link the edge if the interval lies below
+chance, and for a region also below 1 / number of regions. Else it is unclear.
+
+The share of the most attended word is at least 1 / number of words, and that of the most attended region at least 1 / number of
+regions. So neither is ever called hidden.
 """
 
 from __future__ import annotations
@@ -15,49 +35,111 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
+import torch
 from torch import Tensor
 
-from stcg_nb.attention.alignment import Alignment, align
+from stcg_nb.attention.alignment import Alignment, align, needed_sites
 from stcg_nb.case import Case
+from stcg_nb.graph.schema import MATTERS
 from stcg_nb.stats.divergence import normalised
 
-VERDICTS = ("confirmed", "spurious", "hidden", "none")
-DRAWS = 200  # of the bootstrap over layers
+VERDICTS = ("confirmed", "spurious", "hidden", "unclear", "none")
+DRAWS = 200  # of the bootstrap over heads
+CLOSE = 1e-6  # shares that are closer to chance than this are even: attention comes in single precision
+DRAWN_AT_ONCE = 25  # keeps the drawn maps of a large model small
+YES, UNCLEAR, NO = 1, 0, -1
 
 
-def attended(case: Case, maps: Mapping[str, Tensor], seed: int = 0) -> Alignment:
-    """Which edges attention links, bool: ``[word, region]``, ``[step, region]`` and ``[step, word]``.
+def attended(case: Case, heads: Mapping[str, Tensor], seed: int = 0) -> Alignment:
+    """Which edges attention links: `YES`, `UNCLEAR` or `NO`, int ``[word, region]``, ``[step, region]`` and ``[step, word]``.
 
     Args:
         case: The case whose words, regions and steps are linked.
-        maps: Attention captured on its image, ``[layer, query, key]`` for each site.
-        seed: Seeds the bootstrap over layers.
+        heads: Attention of each head on its image, ``[layer, head, query, key]`` for each site, as from `Model.heads`.
+        seed: Seeds the bootstrap over heads.
     """
     rng = np.random.default_rng(seed)
-    drawn = {site: m[rng.integers(len(m), size=(DRAWS, len(m)))] for site, m in maps.items()}
-    samples = align("attention", drawn, case.model, case.prompt).by_region(case)
+    by_head = {site: heads[site].flatten(0, 1) for site in needed_sites("attention", case.model.sites)}
+    every = _voted(case, by_head, {site: np.ones((1, len(m))) for site, m in by_head.items()}).row(0)
+    votes = {site: rng.multinomial(len(m), np.full(len(m), 1 / len(m)), DRAWS) for site, m in by_head.items()}
+    draws = [
+        _voted(case, by_head, {site: v[first : first + DRAWN_AT_ONCE] for site, v in votes.items()})
+        for first in range(0, DRAWS, DRAWN_AT_ONCE)
+    ]
     x0, y0, x1, y1 = case.view
     labels = case.regions.labels[y0:y1, x0:x1]
     area = np.bincount(labels.ravel(), minlength=case.regions.n) / labels.size
+    less = np.minimum(area, 1 / case.regions.n)
+    even = np.full(len(case.prompt.words), 1 / len(case.prompt.words))
 
-    def above(weights: np.ndarray, chance: np.ndarray | float) -> np.ndarray:
-        return np.percentile(normalised(weights), 2.5, axis=0) > chance
+    def linked(of: str, above: np.ndarray, below: np.ndarray) -> np.ndarray:
+        return _linked(getattr(every, of), np.concatenate([getattr(d, of) for d in draws]), above, below)
 
     return Alignment(
-        above(samples.word_patch, area),
-        above(samples.step_patch, area),
-        above(samples.step_word, 1 / len(case.prompt.words)),
+        linked("word_patch", area, less), linked("step_patch", area, less), linked("step_word", even, even)
     )
 
 
-def verdict(effect: np.ndarray, linked: np.ndarray) -> np.ndarray:
-    """The verdict of each edge, text, in the shape of the arguments.
+def _voted(case: Case, by_head: Mapping[str, Tensor], votes: Mapping[str, np.ndarray]) -> Alignment:
+    """The alignment by attention with regions, in which each head counts as often as it was drawn.
 
     Args:
-        effect: Whether the interval of the causal weight excludes zero, bool ``[...]``.
-        linked: Whether attention links the edge, bool ``[...]``.
+        case: The case.
+        by_head: Attention of each head, ``[head, query, key]`` for each site.
+        votes: How often each head was drawn, ``[draw, head]`` for each site.
 
-    >>> verdict(np.array([True, False, True, False]), np.array([True, True, False, False])).tolist()
-    ['confirmed', 'spurious', 'hidden', 'none']
+    Returns:
+        The alignment, with a leading dimension for draws.
     """
-    return np.select([effect & linked, linked, effect], VERDICTS[:3], VERDICTS[3])
+    maps = {}
+    for site, m in by_head.items():
+        mean = torch.from_numpy(votes[site] / len(m)).to(m.dtype) @ m.flatten(1)
+        maps[site] = mean.unflatten(1, (1, *m.shape[1:]))  # one layer, the mean of all
+    return align("attention", maps, case.model, case.prompt).by_region(case)
+
+
+def _linked(every: np.ndarray, drawn: np.ndarray, above: np.ndarray, below: np.ndarray) -> np.ndarray:
+    """Whether attention links each edge: `YES`, `UNCLEAR` or `NO`, int ``[row, end]``.
+
+    Args:
+        every: Attention by all heads, ``[row, end]``.
+        drawn: Attention by the drawn heads, ``[draw, row, end]``.
+        above: The share above which an edge is linked, ``[end]``.
+        below: The share below which it is not linked, ``[end]``.
+    """
+    share, total = normalised(every), every.sum(-1, keepdims=True)
+    apart = drawn - share * drawn.sum(-1, keepdims=True)
+    shares = share + np.divide(apart, total, out=np.zeros_like(apart), where=total > 0)
+    low, high = np.percentile(shares, (2.5, 97.5), axis=0)
+    linked, unlinked = np.minimum(low, share) > above + CLOSE, np.maximum(high, share) < below - CLOSE
+    return np.select([linked, unlinked & (total > 0)], [YES, NO], UNCLEAR)
+
+
+def matters(low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """Whether effects matter: `YES`, `UNCLEAR` or `NO`, int, in the shape of the arguments.
+
+    Args:
+        low, high: Ends of the effects' 95 % intervals, nats; equal where the effect is exact.
+
+    >>> matters(np.array([0.5, -2.0, 0.1, 0.3]), np.array([0.5, -0.7, 0.2, 0.9])).tolist()
+    [1, 1, -1, 0]
+    """
+    return np.select([(low >= MATTERS) | (high <= -MATTERS), (low > -MATTERS) & (high < MATTERS)], [YES, NO], UNCLEAR)
+
+
+def verdict(effect: np.ndarray, linked: np.ndarray) -> np.ndarray:
+    """The verdict of each edge, one of `VERDICTS`, in the shape of the arguments.
+
+    Args:
+        effect: Whether its effect matters, `YES`, `UNCLEAR` or `NO`.
+        linked: Whether attention links it, `YES`, `UNCLEAR` or `NO`.
+
+    >>> verdict(np.array([1, -1, 1, 1, -1]), np.array([1, 1, -1, 0, 0])).tolist()
+    ['confirmed', 'spurious', 'hidden', 'unclear', 'none']
+    """
+    yes, no = effect == YES, effect == NO
+    claims = {
+        "confirmed": yes & (linked == YES), "spurious": no & (linked == YES), "hidden": yes & (linked == NO),
+        "none": no & (linked != YES),
+    }  # fmt: skip
+    return np.select(list(claims.values()), list(claims), "unclear")

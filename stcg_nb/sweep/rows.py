@@ -15,7 +15,7 @@ column                 meaning
 ``seed_faithfulness``  correlation of links from steps with effects (`stcg_nb.faithfulness.measures`); empty for the causal
                        estimator, whose links are effects
 ``visual_reliance``    per step, nats, and ``entropy``, nats (`stcg_nb.graph.stcg`); ``order_p``: of the order of the steps
-``confirmed`` ...      how many edges have each verdict, with ``hidden`` and ``spurious``; the causal estimator alone has verdicts
+``confirmed`` ...      how many edges have each verdict, with ``hidden``, ``spurious`` and ``unclear``; empty without a causal graph
 ``delta_w_NAME`` ...   for each perturbation, with ``delta_w_js_``, ``delta_p_``, ``flipped_`` and ``pixel_distance_``
 ``artefact``           the STCG's file in the sweep's folder, for `STCG.load`, and ``artefact_sha256``
 ``error``              why there is no explanation; then what an explanation would have given is empty
@@ -50,14 +50,14 @@ _EXPLANATION = {
     "p": _NUMBERS, "words": _TEXTS, "word_effect": _NUMBERS, "word_link": _NUMBERS,
     "word_entropy": _NUMBERS, "regions": _TEXTS, "region_effect": _NUMBERS, "seed_faithfulness": pa.float64(),
     "visual_reliance": _NUMBERS, "entropy": _NUMBERS, "order_p": pa.float64(),
-    "confirmed": pa.int64(), "hidden": pa.int64(), "spurious": pa.int64(),
+    "confirmed": pa.int64(), "hidden": pa.int64(), "spurious": pa.int64(), "unclear": pa.int64(),
 }  # fmt: skip
 _PERTURBATION = {
     "delta_w": pa.float64(), "delta_w_js": pa.float64(), "delta_p": pa.float64(), "flipped": pa.bool_(),
     "pixel_distance": pa.float64(),
 }  # fmt: skip
 _FILES = {"artefact": pa.string(), "artefact_sha256": pa.string(), "error": pa.string()}
-VERDICTS = ("confirmed", "hidden", "spurious")
+VERDICTS = ("confirmed", "hidden", "spurious", "unclear")
 
 
 @dataclass(frozen=True)

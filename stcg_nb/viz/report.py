@@ -19,6 +19,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from plotly.offline import get_plotlyjs
 
 from stcg_nb.files import write
+from stcg_nb.graph.schema import MATTERS
+from stcg_nb.graph.selection import View, choose, node_labels
 from stcg_nb.graph.stcg import STCG
 from stcg_nb.graph.summary import summary
 from stcg_nb.inputs.images import data_uri, thumbnail
@@ -41,6 +43,7 @@ STEPS = {
     "p": "p", "v": "log-odds (nats)", "visual_reliance": "lost without image (nats)", "entropy": "spread of links (nats)",
     "js_previous": "moved (0–1)", "top_overlap": "top 5 kept",
 }  # fmt: skip
+LINKS = ("link", "lost without it (nats)", "95 % interval", "share of attention", "rank", "verdict")
 READING = (
     "Effects are in nats of log-odds: the log-odds of a token with everything present, less those with one word cut from the model's "
     "attention or one region filled from its surroundings. They come from interventions, one at a time"
@@ -51,8 +54,10 @@ BY_ATTENTION = (
 )
 TOGETHER = (
     ". What two or three do only together was learnt from {} masks of words and regions; those links have 95 % intervals, and say by "
-    "how many nats the losses do not add up. The heat maps show these effects. Attention decides the verdicts: "
-    "confirmed (attention shows the link too), hidden (it does not) or spurious (attention without an effect)."
+    "how many nats the losses do not add up. The heat maps show these effects. A verdict compares an effect with attention: "
+    "confirmed (the effect matters, and attention shows the link), hidden (it matters, but attention does not show the link), "
+    "spurious (attention shows the link, but the effect does not matter), none (neither) or unclear. "
+    f"An effect matters from {MATTERS:g} nats on: the odds change by a factor of 1.65, so that p = .50 becomes .62 or .38."
 )
 
 
@@ -75,6 +80,8 @@ def html(stcg: STCG) -> str:
         tokens=[(token, f"{p:.2f}") for token, p in zip(stcg.steps, stcg.data["p"].values, strict=True)],
         captions={name: figure.caption(stcg) for name, figure in FIGURES.items()},
         plots={name: json.loads(figure.draw(stcg).to_json()) for name, figure in FIGURES.items()},
+        link_heads=LINKS,
+        links=_link_rows(stcg),
         perturbation_heads=["", *PERTURBATIONS.values(), "answer"],
         perturbations=_perturbation_rows(stcg),
         step_heads=["token", *STEPS.values()],
@@ -93,6 +100,22 @@ def _policy(*scripts: str) -> str:
     digests = (base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts)
     allowed = " ".join(f"'sha256-{digest}'" for digest in digests)
     return f"default-src 'none'; img-src data: blob:; style-src 'unsafe-inline'; script-src {allowed}"
+
+
+def _link_rows(stcg: STCG) -> list[list[str]]:
+    """A row for each link that the graph draws: its ends and its `LINKS`."""
+    labels, shown = node_labels(stcg), choose(stcg, View())
+    return [
+        [
+            f"{labels[edge.source]} → {labels[edge.target]}",
+            f"{edge.weight:+.3g}",
+            "exact" if edge.low == edge.high else f"{edge.low:+.3g} to {edge.high:+.3g}",
+            f"{edge.share:.2f}",
+            str(edge.rank),
+            edge.verdict or "–",
+        ]
+        for edge in (*shown.drawn, *shown.spurious)
+    ]
 
 
 def _perturbation_rows(stcg: STCG) -> list[list[str]]:

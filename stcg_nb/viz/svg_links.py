@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-from stcg_nb.graph.selection import TOGETHER, link_name, players
+from stcg_nb.graph.selection import TOGETHER, attention_said, link_name, players
 from stcg_nb.graph.stcg import Edge
 from stcg_nb.viz.figures.graph import DIM, WIDTHS, style, width_class
 from stcg_nb.viz.layout import Point, middle_of, strokes
@@ -13,6 +13,7 @@ from stcg_nb.viz.theme import HIGHLIGHT, NEUTRAL
 
 DASHES = {
     "solid": (0.0, 0.0),
+    "longdash": (16.0, 4.0),
     "dash": (7.0, 4.0),
     "dot": (1.5, 4.0),
 }  # pixels on and off, of a line up to 3 pixels wide
@@ -111,11 +112,11 @@ def legend(links: Sequence[Edge], cuts: Collection[str], left: float, right: flo
 
 
 def describe(edge: Edge, labels: Mapping[str, str]) -> str:
-    """A link in words: its ends, weight, interval and verdict; `labels` has the text of each node."""
+    """A link in words: its ends, weight, interval, verdict and attention; `labels` has the text of each node."""
     unit = "" if edge.kind == "alignment" else " nats"
     exact = edge.low is None or edge.high is None or edge.low == edge.high
     interval = "" if exact else f" [{edge.low:+.3g}, {edge.high:+.3g}]"
-    verdict = f", {edge.verdict}" if edge.verdict else ""
+    verdict = f", {edge.verdict} ({attention_said(edge)})" if edge.verdict else ""
     named = [f"{KINDS[node.split(':')[0]]} {labels[node]}" for node in players(edge)]
     together = edge.kind in TOGETHER
     ends = f"{' + '.join(named)} at {labels[f'step:{edge.step}']}" if together else " → ".join(named)

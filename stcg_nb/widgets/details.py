@@ -24,7 +24,8 @@ from stcg_nb.widgets.markup import hint, table, text
 ROWS = 12
 LISTED = 300
 KINDS = {"word": "word", "region": "region", "step": "token"}
-SIGN = {"confirmed": "✓", "spurious": "✗", "hidden": "◌", "none": "·"}
+SIGN = {"confirmed": "✓", "spurious": "✗", "hidden": "◌", "unclear": "?", "none": "·"}
+HEADS = ("95 % interval", "share of attention", "rank", "verdict")
 
 
 def node_choices(stcg: STCG) -> list[tuple[str, str]]:
@@ -98,7 +99,7 @@ def _of_node(stcg: STCG, view: View, node: str) -> str:
         return "<br>".join([*lines, hint("No links of this kind.")])
     more = f"<br>{hint(f'and {len(edges) - ROWS} weaker ones')}" if len(edges) > ROWS else ""
     unit = "alignment" if view.links == "alignment" else "nats"
-    return "<br>".join(lines) + table(("with", unit, "95 % interval", "verdict"), rows) + more
+    return "<br>".join(lines) + table(("with", unit, *HEADS), rows) + more
 
 
 def _of_link(stcg: STCG, name: str) -> str:
@@ -110,18 +111,20 @@ def _of_link(stcg: STCG, name: str) -> str:
     found.sort(key=lambda e: link_name(e) != name)
     rows = [(_KIND_SAID[e.kind], *_numbers(e)) for e in found if e.kind in _KIND_SAID]
     title = text(_ends_said(found[0], labels)) if found else ""
-    return f"<b>{title}</b>{table(('', 'weight', '95 % interval', 'verdict'), rows)}"
+    return f"<b>{title}</b>{table(('', 'weight', *HEADS), rows)}"
 
 
 _KIND_SAID = {"counterfactual": "lost without it (nats)", "alignment": "linked", "interaction": "together (nats)",
               "triple": "three together (nats)"}  # fmt: skip
 
 
-def _numbers(edge: Edge) -> tuple[str, str, str]:
+def _numbers(edge: Edge) -> tuple[str, ...]:
+    """A link's weight, and its cells under `HEADS`."""
     exact = edge.low is None or edge.high is None
     span = "–" if exact else "exact" if edge.low == edge.high else f"{edge.low:+.2f} to {edge.high:+.2f}"
     verdict = f"{SIGN[edge.verdict]} {edge.verdict}" if edge.verdict else "–"
-    return f"{edge.weight:+.3g}", span, verdict
+    attention = ("–", "–") if edge.share is None else (f"{edge.share:.2f}", str(edge.rank))
+    return f"{edge.weight:+.3g}", span, *attention, verdict
 
 
 def _ends_said(edge: Edge, labels: dict[str, str]) -> str:

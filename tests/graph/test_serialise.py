@@ -99,7 +99,8 @@ def test_json_edges_are_those_of_the_graph(stcg, content):
     for edge in content["edges"]:
         keys = {"interaction": f"interaction:{edge['step']}", "triple": f"triple:{edge['step']}:{edge['third']}"}
         more = {"coefficient"} if edge["kind"] in keys else set()
-        assert set(edge) == {"source", "target", "third", "step", "kind", "weight", "low", "high", "verdict"} | more
+        always = {"source", "target", "third", "step", "kind", "weight", "low", "high", "verdict", "share", "rank"}
+        assert set(edge) == always | more
         assert {edge["source"], edge["target"]} <= ids and (edge["third"] is not None) == (edge["kind"] == "triple")
         key = keys.get(edge["kind"], edge["kind"])
         graph.add_edge(edge["source"], edge["target"], key=key, weight=edge["weight"])

@@ -134,6 +134,13 @@ def test_the_networkx_view_holds_every_number(stcg):
             float(one[f"link_{k}"]) for k in ("weight", "low", "high")
         )
         assert edge.get("verdict", "") == str(one["link_verdict"].values) and edge["step"] == step
+        between = (
+            third < 0 and ends[0].startswith("word") and ends[1].startswith("region")
+        )  # only these has attention too
+        row = data["word_region_share"].values[int(one["link_source"])] if between else []
+        at = int(one["link_target"]) - words
+        assert edge.get("share") == (row[at] if between else None)
+        assert edge.get("rank") == (1 + sum(share > row[at] for share in row) if between else None)
     assert links == 4
     assert graph.number_of_edges() == words * regions + 2 * steps * (regions + words) + steps - 1 + links
 
@@ -143,7 +150,9 @@ def test_counterfactual_edges_carry_their_interval_and_verdict():
     edge = stcg.to_networkx().edges["word:2", "step:1", "counterfactual"]
     assert edge["low"] == float(stcg.data["word_low"][1, 2]) and edge["high"] == float(stcg.data["word_high"][1, 2])
     assert edge["verdict"] == str(stcg.data["word_verdict"][1, 2].values)
-    assert "low" not in stcg.to_networkx().edges["word:2", "step:1", "alignment"]
+    shares = stcg.data["word_share"].values[1]
+    assert (edge["share"], edge["rank"]) == (shares[2], 1 + (shares > shares[2]).sum())
+    assert not {"low", "share"} & set(stcg.to_networkx().edges["word:2", "step:1", "alignment"])
 
 
 def test_the_view_is_a_copy(stcg):

@@ -6,12 +6,15 @@ import numpy as np
 import pytest
 import torch
 
+from stcg_nb.attention.alignment import align, aligned
 from stcg_nb.case import Case
 from stcg_nb.errors import InputError
 from stcg_nb.explanation import explain
+from stcg_nb.graph.schema import MATTERS
+from stcg_nb.inputs.regions import Regions
 from stcg_nb.interventions.causal_graph import find_causes
 from stcg_nb.interventions.masking import Game
-from stcg_nb.interventions.verdicts import VERDICTS, attended, verdict
+from stcg_nb.interventions.verdicts import NO, UNCLEAR, VERDICTS, YES, attended, matters, verdict
 from stcg_nb.models import load_model
 from stcg_nb.scenes.pictures import make_scene
 
@@ -30,44 +33,139 @@ def stcg(mock):
     return explain(SCENE.image, QUESTION, mock, regions="grid:2x2", masks=MASKS)
 
 
-def maps(mock, text, layers=3):
-    """Attention of every site, with the decoder looking at `text`, one row of query tokens and words per layer."""
-    n = mock.n_image_tokens + 6
-    cross = torch.tensor(text, dtype=torch.float32)[:, None].repeat(1, 2, 1)  # [layer, step, position]
-    queries = torch.full((layers, mock.n_image_tokens, 257), 1e-4)
-    queries[..., 1:129] = 1 / 128  # the upper half of the picture
-    encoder = torch.full((layers, n, n), 1 / n)
-    small = torch.eye(2).repeat(layers, 1, 1)
-    own = torch.eye(mock.n_image_tokens).repeat(layers, 1, 1)
+def heads_of(mock, text):
+    """Attention of every site, whose decoder's heads look at the words as `text` says, ``[layer, head, word]``; the rest of their
+    attention goes to the query tokens, and theirs to the upper half of the picture."""
+    text = torch.tensor(np.asarray(text), dtype=torch.float64)
+    n = mock.n_image_tokens
+    shape = text.shape[:2]
+    rest = (1 - text.sum(-1, keepdim=True)).expand(*shape, n) / n
+    cross = torch.cat([rest, text], -1)[:, :, None].repeat(1, 1, 2, 1)
+    queries = torch.full((*shape, n, 257), 1e-4)
+    queries[..., 1:129] = 1 / 128
+    own, small = torch.eye(n).expand(*shape, n, n), torch.eye(2).expand(*shape, 2, 2)
+    encoder = torch.full((*shape, n + 6, n + 6), 1 / (n + 6))
     return {"qformer_self": own, "qformer_cross": queries, "encoder": encoder, "decoder": small, "cross": cross}
 
 
-def test_attention_links_where_every_layer_agrees(mock):
-    """All layers read word 2 and the upper half; of word 4 one layer of three reads a lot, the others nothing."""
-    row = np.full(mock.n_image_tokens + 6, 0.5 / mock.n_image_tokens)
-    row[mock.n_image_tokens :] = 0
-    rows = [row.copy() for _ in range(3)]
-    for layer, r in enumerate(rows):
-        r[mock.n_image_tokens + 2] = 0.4
-        r[mock.n_image_tokens + 4] = 0.9 if layer == 0 else 0
-    linked = attended(Case.read(SCENE.image, QUESTION, mock, regions="grid:2x1"), maps(mock, np.array(rows)))
-    assert linked.step_word.tolist() == [[False, False, True, False, False, False]] * 2
-    assert linked.step_patch.tolist() == [[True, False]] * 2
-    assert linked.word_patch.tolist() == [[True, False]] * 6
+def step_word(mock, text):
+    """What attention links the first step with, ``[word]``."""
+    case = Case.read(SCENE.image, QUESTION, mock, regions="grid:2x1")
+    first, second = attended(case, heads_of(mock, text)).step_word.tolist()
+    assert first == second
+    return first
+
+
+def test_attention_links_what_all_heads_look_at(mock):
+    """All heads look at word 2 and at the upper half; one of six looks at word 4 a lot."""
+    text = np.zeros((3, 2, 6))
+    text[..., 2] = 0.4
+    text[0, 0, 4] = 0.6
+    linked = attended(Case.read(SCENE.image, QUESTION, mock, regions="grid:2x1"), heads_of(mock, text))
+    assert linked.step_word.tolist() == [[NO, NO, YES, NO, UNCLEAR, NO]] * 2
+    assert linked.step_patch.tolist() == [[YES, NO]] * 2
+    assert linked.word_patch.tolist() == [[YES, NO]] * 6
+
+
+@pytest.mark.parametrize("rest", [0, 1e-7])
+def test_heads_and_layers_that_send_nothing_to_words_have_no_vote(mock, rest):
+    """One head of eight looks at words, at word 3 alone. The others send nothing, or next to nothing and to another word."""
+    text = np.zeros((4, 2, 6))
+    text[..., 0] = rest
+    text[1, 0] = [0, 0, 0, 0.25, 0, 0]
+    assert step_word(mock, text) == [NO, NO, NO, YES, NO, NO]
+
+
+def test_no_attention_to_words_says_nothing(mock):
+    assert step_word(mock, np.zeros((3, 4, 6))) == [UNCLEAR] * 6
 
 
 def test_even_attention_links_nothing(mock):
-    even = {
-        "qformer_self": torch.eye(32)[None], "qformer_cross": torch.full((2, 32, 257), 1 / 257),
-        "encoder": torch.full((2, 38, 38), 1 / 38), "decoder": torch.eye(2)[None], "cross": torch.full((2, 2, 38), 1 / 38),
-    }  # fmt: skip
+    even = heads_of(mock, np.full((2, 2, 6), 1 / 38))
+    even["qformer_cross"] = torch.full((2, 2, 32, 257), 1 / 257)
     linked = attended(Case.read(SCENE.image, QUESTION, mock, regions="grid:2x2"), even)
-    assert not linked.step_word.any() and not linked.step_patch.any() and not linked.word_patch.any()
+    assert not any(part.any() for part in (linked.step_word, linked.step_patch, linked.word_patch))
 
 
-def test_the_four_verdicts():
-    said = verdict(np.array([[True, False], [True, False]]), np.array([[True, True], [False, False]]))
-    assert said.tolist() == [["confirmed", "spurious"], ["hidden", "none"]]
+@pytest.mark.parametrize(("errors", "said"), [(3.5, YES), (1.0, UNCLEAR), (-1.0, UNCLEAR), (-3.5, NO)])
+def test_the_interval_is_that_of_a_ratio_of_sums(mock, errors, said):
+    """The share of word 0 lies a number of standard errors from chance; the error by the formula of a ratio (Cochran 1977, 6.4)."""
+    rng = np.random.default_rng(5)
+    total, share = rng.uniform(0.1, 0.9, 120), rng.uniform(0.1, 0.3, 120)
+
+    def apart(share):
+        x = total * share
+        ratio = x.sum() / total.sum()
+        return ratio - 1 / 6, np.sqrt(((x - ratio * total) ** 2).sum()) / total.sum()
+
+    far, error = apart(share)
+    share += errors * error - far
+    assert apart(share)[0] / apart(share)[1] == pytest.approx(errors, rel=0.1)
+    text = np.zeros((10, 12, 6))
+    text[..., 0] = (total * share).reshape(10, 12)
+    text[..., 1:] = (total * (1 - share) / 5).reshape(10, 12, 1)
+    assert step_word(mock, text)[0] == said
+
+
+def test_a_large_region_with_less_than_its_area_is_not_called_unlinked_while_it_is_attended_most(mock):
+    regions = Regions(np.where(np.arange(256)[:, None] < 40, 0, 1).repeat(256, 1).astype(np.int32), ("top", "rest"))
+    heads = heads_of(mock, np.zeros((2, 2, 6)))
+    heads["qformer_cross"] = torch.full((2, 2, 32, 257), 0.6 / 216)
+    heads["qformer_cross"][..., 1:41] = 0.4 / 40  # two and a half of sixteen rows of patches
+    linked = attended(Case.read(SCENE.image, QUESTION, mock, regions=regions), heads)
+    assert linked.step_patch.tolist() == [[YES, UNCLEAR]] * 2
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_what_is_attended_most_and_matters_is_never_called_hidden(mock, seed):
+    """Heads as they are found: saturated, silent, even, in any mixture and number."""
+    rng = np.random.default_rng(seed)
+    text = rng.dirichlet(np.full(7, rng.choice([0.02, 0.3, 5])), (rng.integers(1, 5), rng.integers(1, 5)))[..., :6]
+    text[rng.random(text.shape[:2]) < rng.choice([0, 0.5, 0.9])] = 0
+    heads = heads_of(mock, text)
+    heads["qformer_cross"] = torch.tensor(rng.dirichlet(np.full(257, rng.choice([0.005, 1])), (*text.shape[:2], 32)))
+    heads["encoder"] = torch.tensor(rng.dirichlet(np.full(38, 0.02), (*text.shape[:2], 38)))
+    case = Case.read(SCENE.image, QUESTION, mock, regions=f"slic:{rng.integers(2, 20)}")
+    linked = attended(case, heads, seed)
+    by_attention = align("attention", {s: m.mean(1) for s, m in heads.items()}, mock, case.prompt).by_region(case)
+    for name in ("step_word", "step_patch", "word_patch"):
+        weights, said = getattr(by_attention, name), getattr(linked, name)
+        most = weights >= weights.max(-1, keepdims=True) - 1e-9
+        assert "hidden" not in verdict(np.full(said.shape, YES), said)[most]
+
+
+def test_an_effect_matters_from_a_size_on():
+    low, high = (
+        np.array([[0.5, -9, 0.49, -0.4], [-0.6, 0.3, -0.5, -1]]).reshape(-1),
+        np.array([[0.5, -0.5, 0.49, 0.4], [0.1, 0.9, -0.2, 1]]).reshape(-1),
+    )
+    assert matters(low, high).tolist() == [YES, YES, NO, NO, UNCLEAR, UNCLEAR, UNCLEAR, UNCLEAR]
+    odds = np.exp(MATTERS)
+    assert odds == pytest.approx(1.65, abs=0.005) and odds / (1 + odds) == pytest.approx(0.62, abs=0.005)
+
+
+def test_every_verdict():
+    effect, linked = np.repeat([YES, UNCLEAR, NO], 3), np.tile([YES, UNCLEAR, NO], 3)
+    assert verdict(effect, linked).tolist() == [
+        "confirmed", "unclear", "hidden",
+        "unclear", "unclear", "unclear",
+        "spurious", "none", "none",
+    ]  # fmt: skip
+
+
+def test_the_graph_holds_attentions_shares_and_ranks(mock):
+    """Those of attention, whatever the estimator; by counting."""
+    case = Case.read(SCENE.image, QUESTION, mock, regions="grid:2x2")
+    by_attention = aligned(case, "attention").by_region(case)
+    stcg = explain(SCENE.image, QUESTION, mock, estimator="rollout", regions="grid:2x2", masks=MASKS)
+    edges = [e for e in stcg.edges() if e.kind == "counterfactual"]
+    assert len(edges) == 10 * len(stcg.steps)
+    for e in edges:
+        kind, place = e.source.split(":")
+        row, place = {"word": by_attention.step_word, "region": by_attention.step_patch}[kind][e.step], int(place)
+        assert e.share == pytest.approx(row[place] / row.sum())
+        assert e.rank == 1 + sum(weight > row[place] for weight in row)
+        assert e.verdict != "hidden" or e.rank > 1
 
 
 def test_the_causal_estimator_holds_the_causal_graph(mock, stcg):

@@ -97,8 +97,8 @@ def test_faithfulness_is_the_correlation_of_links_with_effects(rows: pd.DataFram
 
 def test_verdicts(rows: pd.DataFrame):
     assert summary.verdicts(rows).empty
-    judged = summary.verdicts(rows.assign(confirmed=1, hidden=2, spurious=3))
-    assert judged["mean"].tolist() == [1, 2, 3]
+    judged = summary.verdicts(rows.assign(confirmed=1, hidden=2, spurious=3, unclear=4))
+    assert judged["mean"].tolist() == [1, 2, 3, 4]
 
 
 def test_figures_say_n_escape_what_is_not_theirs_and_say_that_they_are_synthetic(rows: pd.DataFrame):

@@ -13,6 +13,7 @@ from jinja2 import UndefinedError
 from plotly.offline import get_plotlyjs
 from sample import ANSWER, QUESTION, sample_dataset
 
+from stcg_nb.graph.selection import View, choose
 from stcg_nb.graph.stcg import STCG
 from stcg_nb.graph.summary import summary
 from stcg_nb.viz import report as page
@@ -123,7 +124,7 @@ def test_words_and_numbers_can_be_read_without_the_figures(opened):
     assert f"{stcg.model} answers:" in text
     assert [t.split("\n")[0] for t in page.tab.locator(".token").all_inner_texts()] == list(stcg.steps)
     for name, delta_p in zip(stcg.data["perturbation"].values, stcg.data["delta_p"].values, strict=True):
-        row = page.tab.locator("table").first.locator("tr", has_text=str(name)).inner_text()
+        row = page.tab.locator("table").nth(1).locator("tr", has_text=str(name)).inner_text()
         assert f"{delta_p:.3g}" in row
     assert ("SYNTHETIC" in text) == stcg.synthetic
 
@@ -252,10 +253,15 @@ class Tables(HTMLParser):
 
 
 def test_the_tables_hold_the_numbers():
-    stcg = STCG(sample_dataset())
+    stcg = STCG(sample_dataset(causal=True))
     parser = Tables()
     parser.feed(page.html(stcg).replace(get_plotlyjs(), ""))
-    perturbations, steps = parser.found
+    links, perturbations, steps = parser.found
+    shown = choose(stcg, View())
+    for row, edge in zip(links[1:], (*shown.drawn, *shown.spurious), strict=True):
+        assert row[0].endswith(f" → {stcg.steps[edge.step]}") and row[2] == f"{edge.low:+.3g} to {edge.high:+.3g}"
+        assert (float(row[1]), float(row[3])) == pytest.approx((edge.weight, edge.share), rel=0.01, abs=0.005)
+        assert row[4:] == [str(edge.rank), edge.verdict]
     data = stcg.data
     assert [row[0] for row in perturbations] == ["", *data["perturbation"].values]
     assert [row[-1] for row in perturbations] == ["answer", "→ a blue car", "unchanged", "→ a blue car", "unchanged"]

@@ -1,9 +1,10 @@
 """The graph over the image, on one page read from top to bottom: the question's words, the image, the answer's tokens.
 
 Links run from words and regions down to the answer step that they bear on (and from words to regions for alignment). Width is
-|weight|; a blue link supports and a vermilion one opposes. Where edges have verdicts, solid is confirmed, dashed hidden and dotted
-grey spurious; else solid supports and dashed opposes. Regions are shaded by their sum over steps. Only the strongest links are
-drawn, and none whose interval holds zero; the caption says how many are left out.
+|weight|; a blue link supports and a vermilion one opposes. Where edges have verdicts, solid is confirmed, long dashes unclear, short
+dashes hidden and dotted grey spurious; else solid supports and dashed opposes. Regions are shaded by their sum over steps. Only the
+strongest links are drawn, none whose interval holds zero, and none whose effect does not matter; the caption says how many are left
+out.
 """
 
 from __future__ import annotations
@@ -13,14 +14,19 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import plotly.graph_objects as go
 
-from stcg_nb.graph.selection import TOGETHER, Shown, View, choose, players, totals
+from stcg_nb.graph.schema import MATTERS
+from stcg_nb.graph.selection import TOGETHER, Shown, View, attention_said, choose, players, totals
 from stcg_nb.graph.stcg import STCG, Edge
 from stcg_nb.viz.figures.base import figure
 from stcg_nb.viz.layout import Layout, Point, lay_out, middle_of, strokes
 from stcg_nb.viz.theme import INK, NEUTRAL, OPPOSES, SUPPORTS, add_picture, escape, jpeg, outlines, overlay, titled
 
 THREE_NOTE = "Three lines from one dot: three together. "
-VERDICT_NOTE = "Solid: attention shows it too; dashed: hidden from attention; dotted grey: attention without effect. "
+VERDICT_NOTE = (
+    "Solid: attention shows the link too; short dashes: hidden from attention; long dashes: unclear; dotted grey: attention without "
+    f"an effect that matters (less than {MATTERS:g} nats, such as from p = .50 to .62). "
+)
+DASHES = {"hidden": "dash", "unclear": "longdash"}  # of links that attention does not show for sure
 WIDTHS = (1.2, 2.6, 4.5, 7.0)  # pixels of a link, from weak to strong
 DIM = 0.12  # opacity of links that do not touch the chosen node
 UNITS = {
@@ -93,8 +99,9 @@ def caption(stcg: STCG, view: View, shown: Shown) -> str:
     strongest = f", at most {shown.strongest:.2g}" if shown.drawn or shown.dimmed else ""
     limit = "holds zero" if not view.min_effect else f"comes within {view.min_effect:g} of zero"
     unsure = f", and {shown.unsure} whose interval {limit}" if shown.unsure else ""
+    unsure += f", and {shown.small} of less than {MATTERS:g} nats" if shown.small else ""
     unsure += f"; {len(shown.spurious)} dotted" if shown.spurious else ""
-    verdicts = VERDICT_NOTE if any(e.verdict for e in shown.drawn) else ""
+    verdicts = VERDICT_NOTE if any(e.verdict for e in (*shown.drawn, *shown.spurious)) else ""
     three = THREE_NOTE if any(e.third is not None for e in shown.drawn) else ""
     shade = "sum over steps" if view.step is None else "at this step"
     return (
@@ -142,7 +149,7 @@ def _add_middles(figure: go.Figure, shown: Shown, places: Mapping[str, Point], s
     """A marker in the middle of each link, invisible but where three meet, whose hover text gives the link's weight."""
     edges = [*shown.dimmed, *shown.spurious, *shown.drawn]
     middles = [middle_of(edge, places) for edge in edges]
-    said = [f" ({edge.verdict})" if edge.verdict else "" for edge in edges]
+    said = [f" ({edge.verdict}; {attention_said(edge)})" if edge.verdict else "" for edge in edges]
     visible = [edge.third is not None and i >= len(shown.dimmed) for i, edge in enumerate(edges)]
     figure.add_scatter(
         x=[round(float(x), 4) for x, _ in middles], y=[round(float(y), 4) for _, y in middles], mode="markers", showlegend=False,
@@ -181,8 +188,8 @@ def style(edge: Edge, signed: bool) -> tuple[str, str, str]:
         name = "together" if positive else "instead of each other"
     if not signed:
         name = "link"
-    if edge.verdict == "hidden":
-        return f"{name}, hidden", color, "dash"
+    if edge.verdict in DASHES:
+        return f"{name}, {edge.verdict}", color, DASHES[edge.verdict]
     return name, color, "solid" if positive or edge.verdict or edge.kind in TOGETHER else "dash"
 
 

@@ -52,19 +52,28 @@ def test_links_differ_by_sign_in_colour_and_dash(stcg):
 def test_verdicts_decide_the_dash_and_unsure_links_are_left_out():
     stcg = STCG(sample_dataset(causal=True))
     edges = [e for e in stcg.edges() if e.kind == "counterfactual"]
-    sure = [e for e in edges if e.low > 0 or e.high < 0]
-    unsure = len(edges) - len(sure)
-    assert 0 < unsure < len(edges)
+    small = [e for e in edges if e.verdict in ("spurious", "none")]
+    sure = [e for e in edges if (e.low > 0 or e.high < 0) and e not in small]
+    unsure = len(edges) - len(sure) - len(small)
+    assert small and sure and unsure > 0
     figure = graph_figure(stcg, top=10_000)
     dashes = {t.name: t.line.dash for t in figure.data if t.mode == "lines" and t.name}
     assert dashes["supports, hidden"] == dashes["opposes, hidden"] == "dash"
+    assert dashes["supports, unclear"] == dashes["opposes, unclear"] == "longdash"
     assert dashes["supports"] == dashes["opposes"] == "solid" and dashes["spurious"] == "dot"
     said = links(figure)
-    spurious = [e for e in edges if e.verdict == "spurious" and e not in sure]
+    spurious = [e for e in edges if e.verdict == "spurious"]
     assert len(said) == len(sure) + min(8, len(spurious))
+    strongest = sure[int(np.argmax([abs(e.weight) for e in sure]))]
+    assert any(
+        f"({strongest.verdict}; attention {strongest.share:.2f}, rank {strongest.rank})" in text for text in said
+    )
     (note,) = (a.text for a in figure.layout.annotations if "links drawn" in a.text)
     dotted = min(8, len(spurious))
-    assert f"0 left out, and {unsure - dotted} whose interval holds zero; {dotted} dotted" in note.replace("<br>", " ")
+    assert (
+        f"0 left out, and {unsure} whose interval holds zero, and {len(small) - dotted} of less than 0.5 nats; {dotted} dotted"
+        in note.replace("<br>", " ")
+    )
 
 
 def test_interactions_are_drawn_between_players():
