@@ -8,10 +8,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from stcg_nb.attention.alignment import Alignment, aligned
 from stcg_nb.faithfulness.disturbances import disturbed
 from stcg_nb.faithfulness.measures import held_out_masks
 from stcg_nb.interventions.causal_graph import Causes, find_causes
 from stcg_nb.interventions.masking import Game, LeftOut
+from stcg_nb.interventions.verdicts import attended
 from stcg_nb.models import Model
 
 HELD_OUT = 150
@@ -80,6 +82,17 @@ class Context:
     def left_out(self) -> LeftOut:
         """Values with everything present and without each player."""
         return self.game.leave_one_out()
+
+    @cached_property
+    def attention(self) -> Alignment:
+        """Attention to words and regions, from steps and from words."""
+        return aligned(self.game.case).by_region(self.game.case)
+
+    @cached_property
+    def attended(self) -> Alignment:
+        """Which of these edges attention links, as `stcg_nb.interventions.verdicts.attended` says it."""
+        case = self.game.case
+        return attended(case, case.model.heads(case.image, case.prompt, case.answer), self.graph_seed)
 
     @cached_property
     def draws(self) -> Draws:

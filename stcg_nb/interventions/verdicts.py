@@ -17,12 +17,12 @@ not matter if the whole interval lies within, else it is unclear.
 
 *Attention.* The share of an edge is attention to its word (or region) / attention to all words (or regions), both summed over all
 heads of all layers. Heads are resampled (bootstrap, `DRAWS` draws; each site's heads by themselves). The share is a ratio of sums, so
-a draw counts by its linear part, as is usual for ratios (Cochran 1977, *Sampling Techniques*, 6.4):
+a draw counts by its linear part, as is usual for ratios (Cochran 1977, *Sampling Techniques*, chapter 6):
 
     share + (attention of the drawn heads to the word - share * their attention to all words) / attention of all heads to all words
 
-A head that sends nothing to any word so has no vote, and a draw that leaves out the only head that looks at words changes nothing.
-The interval reaches from the 2.5th to the 97.5th percentile, and holds the share. Attention links the edge if the interval lies above
+So a head that sends nothing to any word has no vote, and a draw without the only head that looks at words changes nothing. The
+interval reaches from the 2.5th to the 97.5th percentile, and holds the share. Attention links the edge if the interval lies above
 chance: 1 / number of words, or the region's part of the area that the model sees. It does not link the edge if the interval lies below
 chance, and for a region also below 1 / number of regions. Else it is unclear.
 

@@ -89,7 +89,7 @@ def test_even_attention_links_nothing(mock):
 
 @pytest.mark.parametrize(("errors", "said"), [(3.5, YES), (1.0, UNCLEAR), (-1.0, UNCLEAR), (-3.5, NO)])
 def test_the_interval_is_that_of_a_ratio_of_sums(mock, errors, said):
-    """The share of word 0 lies a number of standard errors from chance; the error by the formula of a ratio (Cochran 1977, 6.4)."""
+    """The share of word 0 lies some standard errors from chance; the error by the formula of a ratio (Cochran 1977, chapter 6)."""
     rng = np.random.default_rng(5)
     total, share = rng.uniform(0.1, 0.9, 120), rng.uniform(0.1, 0.3, 120)
 

@@ -10,7 +10,6 @@ from dataclasses import replace
 
 import numpy as np
 
-from stcg_nb.attention.alignment import aligned
 from stcg_nb.faithfulness.card_measures.base import measure
 from stcg_nb.faithfulness.context import Context
 from stcg_nb.faithfulness.measures import lds
@@ -39,8 +38,7 @@ def leave_one_out_lds(context: Context) -> float:
 @measure("lds_attention", "… raw attention", "baseline")
 def attention_lds(context: Context) -> float:
     """LDS of the sum of raw attention to the present words and regions."""
-    case = context.game.case
-    return _lds(context, context.held_out.masks @ aligned(case).by_region(case).step_player.T)
+    return _lds(context, context.held_out.masks @ context.attention.step_player.T)
 
 
 @measure("lds_random", "… random weights", "baseline")
