@@ -106,9 +106,10 @@ widgets.perturbation_panel(session)
 # word or region the token loses much. A vermilion link opposes: without it the token would be more probable. Click a word, a region,
 # a token, or the dot of a link; or use the lists beside the picture, or Tab, the arrow keys and Enter.
 #
-# *Masks* says how many random masks the causal graph is fitted to. With one, links carry a verdict: *confirmed* (attention shows it
-# too, solid), *hidden* (attention does not show it, dashed) or *spurious* (attention without effect, dotted grey). With 0 masks,
-# words and regions are removed one at a time only.
+# *Masks* says how many random masks the causal graph is fitted to. With one, links carry a verdict: *confirmed* (the effect is 0.5
+# nats or more, and attention shows it too; solid), *hidden* (attention does not show it; short dashes), *spurious* (attention shows
+# it, but the effect is smaller; dotted grey) or *unclear* (long dashes). Beside it stand the link's share of attention and its rank, 1
+# for what is attended most. With 0 masks, words and regions are removed one at a time only.
 
 # %% tags=["nbval-ignore-output"]
 widgets.explorer(session)

@@ -142,8 +142,9 @@ print(f"{len(stcg.words)} words, {len(stcg.regions)} regions, {len(stcg.steps)} 
 #
 # Read it from top to bottom: the question's words, the picture with its regions, the answer's tokens from left to right in time, each
 # with its probability. A link is as wide as what the token loses without that word or region, in nats of log-odds. Blue supports
-# the token; vermilion opposes it: without it the token would be *more* probable. Solid links show in attention too, dashed ones are
-# hidden from it. Only the strongest are drawn.
+# the token; vermilion opposes it: without it the token would be *more* probable. Solid links show in attention too, those with short
+# dashes are hidden from it, and of those with long dashes it is unclear. Only the strongest are drawn, and none whose effect is too
+# small to matter (0.5 nats).
 
 # %% tags=["nbval-ignore-output"]
 graph_figure(stcg).show(config=CONFIG)

@@ -119,8 +119,8 @@ if len(tables["faithfulness"]):
 # %% [markdown]
 # ## Verdicts
 #
-# A causal graph judges every edge: *confirmed* by attention and effect, *hidden* from attention, or *spurious*. A sweep with
-# `masks=0` fits none.
+# A causal graph judges every edge: *confirmed* (its effect is 0.5 nats or more, and attention shows it), *hidden* (attention does not
+# show it), *spurious* (attention shows it, but its effect is smaller) or *unclear*. A sweep with `masks=0` fits none.
 
 # %%
 tables["verdicts"] = summary.verdicts(rows)

@@ -113,9 +113,7 @@ SCHEMA: dict[str, Variable] = {
     "link_low": Variable(("link",), "float64", "nats", "lower end of its 95 % interval"),
     "link_high": Variable(("link",), "float64", "nats", "upper end of its 95 % interval"),
     "link_coefficient": Variable(("link",), "float64", "ranks", "coefficient of the link in the sparse graph"),
-    "link_verdict": Variable(
-        ("link",), _TEXT, "", "verdict that compares attention with a link between word and region"
-    ),
+    "link_verdict": Variable(("link",), _TEXT, "", "the same of a link between word and region; empty for other links"),
     "visual_reliance": Variable(("step",), "float64", "nats", "v less v with the image blanked"),
     "entropy": Variable(("step",), "float64", "nats", "entropy of the step's normalised links with regions"),
     "js_previous": Variable(

@@ -31,7 +31,7 @@ import xarray as xr
 
 from stcg_nb.errors import InputError
 from stcg_nb.files import write
-from stcg_nb.graph.links import Links, check_linked_by, links_by_cause
+from stcg_nb.graph.links import Links, check_linked_by, links_by_cause, ranks
 from stcg_nb.graph.schema import COORDS, FORMAT, SCHEMA, VERSION, checked, frozen
 
 
@@ -61,15 +61,6 @@ class Edge(NamedTuple):
     third: str | None = None
     share: float | None = None
     rank: int | None = None
-
-
-def ranks(shares: np.ndarray) -> np.ndarray:
-    """The place of each share along the last axis, int, in the shape of `shares`; 1 is the largest, and equal shares share a place.
-
-    >>> ranks(np.array([0.2, 0.5, 0.2, 0.1])).tolist()
-    [2, 1, 2, 4]
-    """
-    return 1 + (shares[..., None, :] > shares[..., :, None]).sum(-1)
 
 
 class STCG:

@@ -513,11 +513,11 @@ def test_a_part_that_is_falsified_while_the_sweep_runs(
 def test_a_folder_of_an_older_format_is_refused(whole: Path, table: Path, tmp_path: Path):
     folder = copied(whole, tmp_path)
     manifest = folder / "manifest.json"
-    manifest.write_text(manifest.read_text().replace('"format": 3', '"format": 2'))
+    manifest.write_text(manifest.read_text().replace('"format": 4', '"format": 2'))
     before = contents(folder)
     for use in (lambda: sweep(table, folder, "mock", FAST), lambda: read_manifest(folder), lambda: read_rows(folder)):
         with pytest.raises(
-            InputError, match="is of format 2, and this version of stcg-nb reads and writes format 3 alone"
+            InputError, match="is of format 2, and this version of stcg-nb reads and writes format 4 alone"
         ):
             use()
     assert contents(folder) == before

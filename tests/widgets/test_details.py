@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from sample import sample_dataset
 
 from stcg_nb.attention.knockout import can_cut
@@ -22,3 +24,13 @@ def test_details_of_three_that_work_together():
     (label,) = (label for label, value in link_choices(stcg, view) if value == name)
     assert label.count(" + ") == 2 and label.endswith("+0.75")
     assert not can_cut(name)
+
+
+def test_a_verdict_stands_beside_the_attention_that_it_was_drawn_from():
+    stcg = STCG(sample_dataset(causal=True))
+    edge = next(e for e in stcg.edges() if e.kind == "counterfactual" and e.verdict == "hidden" and e.rank > 1)
+    said = details(stcg, View(), link_name(edge))
+    assert all(head in said for head in ("share of attention", "rank", "verdict"))
+    (row,) = (part for part in said.split("<tr") if "lost without it" in part)
+    cells = re.findall(r"<td[^>]*>([^<]*)</td>", row)
+    assert cells[-3:] == [f"{edge.share:.2f}", str(edge.rank), "◌ hidden"]

@@ -23,8 +23,8 @@ from stcg_nb.viz.theme import INK, NEUTRAL, OPPOSES, SUPPORTS, add_picture, esca
 
 THREE_NOTE = "Three lines from one dot: three together. "
 VERDICT_NOTE = (
-    "Solid: attention shows the link too; short dashes: hidden from attention; long dashes: unclear; dotted grey: attention without "
-    f"an effect that matters (less than {MATTERS:g} nats, such as from p = .50 to .62). "
+    f"An effect matters from {MATTERS:g} nats on (p = .50 becomes .62 or .38): solid where attention shows it too, short dashes where "
+    "attention does not (hidden), long dashes where that is unclear, dotted grey where attention shows a link without such an effect. "
 )
 DASHES = {"hidden": "dash", "unclear": "longdash"}  # of links that attention does not show for sure
 WIDTHS = (1.2, 2.6, 4.5, 7.0)  # pixels of a link, from weak to strong
