@@ -12,6 +12,7 @@ from stcg_nb.errors import InputError
 from stcg_nb.explanation import explain
 from stcg_nb.graph.schema import MATTERS
 from stcg_nb.inputs.regions import Regions
+from stcg_nb.interventions import verdicts
 from stcg_nb.interventions.causal_graph import find_causes
 from stcg_nb.interventions.masking import Game
 from stcg_nb.interventions.verdicts import NO, UNCLEAR, VERDICTS, YES, attended, matters, verdict
@@ -116,9 +117,11 @@ def test_a_large_region_with_less_than_its_area_is_not_called_unlinked_while_it_
     assert linked.step_patch.tolist() == [[YES, UNCLEAR]] * 2
 
 
+@pytest.mark.parametrize(("draws", "times"), [(1, 20), (200, 1)])
 @pytest.mark.parametrize("seed", range(12))
-def test_what_is_attended_most_and_matters_is_never_called_hidden(mock, seed):
-    """Heads as they are found: saturated, silent, even, in any mixture and number."""
+def test_what_is_attended_most_and_matters_is_never_called_hidden(mock, seed, draws, times, monkeypatch):
+    """Heads as they are found: saturated, silent, even, in any mixture and number; however few draws, and so however unlucky."""
+    monkeypatch.setattr(verdicts, "DRAWS", draws)
     rng = np.random.default_rng(seed)
     text = rng.dirichlet(np.full(7, rng.choice([0.02, 0.3, 5])), (rng.integers(1, 5), rng.integers(1, 5)))[..., :6]
     text[rng.random(text.shape[:2]) < rng.choice([0, 0.5, 0.9])] = 0
@@ -126,12 +129,12 @@ def test_what_is_attended_most_and_matters_is_never_called_hidden(mock, seed):
     heads["qformer_cross"] = torch.tensor(rng.dirichlet(np.full(257, rng.choice([0.005, 1])), (*text.shape[:2], 32)))
     heads["encoder"] = torch.tensor(rng.dirichlet(np.full(38, 0.02), (*text.shape[:2], 38)))
     case = Case.read(SCENE.image, QUESTION, mock, regions=f"slic:{rng.integers(2, 20)}")
-    linked = attended(case, heads, seed)
     by_attention = align("attention", {s: m.mean(1) for s, m in heads.items()}, mock, case.prompt).by_region(case)
-    for name in ("step_word", "step_patch", "word_patch"):
-        weights, said = getattr(by_attention, name), getattr(linked, name)
-        most = weights >= weights.max(-1, keepdims=True) - 1e-9
-        assert "hidden" not in verdict(np.full(said.shape, YES), said)[most]
+    for linked in (attended(case, heads, i) for i in range(times)):
+        for name in ("step_word", "step_patch", "word_patch"):
+            weights, said = getattr(by_attention, name), getattr(linked, name)
+            most = weights >= weights.max(-1, keepdims=True) - 1e-9
+            assert "hidden" not in verdict(np.full(said.shape, YES), said)[most]
 
 
 def test_an_effect_matters_from_a_size_on():
