@@ -57,6 +57,11 @@ def _short(text: str, width: int) -> str:
     return text if len(text) <= width else text[: width - 1] + "…"
 
 
+def note_lines(note: str) -> list[str]:
+    """The lines of a note below a figure; each is 14 pixels high."""
+    return textwrap.wrap(note, 125)
+
+
 def titled(figure: go.Figure, stcg: STCG, what: str, height: int, note: str = "") -> go.Figure:
     """Give a figure its size in pixels, its title (what, model, question, answer), and a note below it; the figure itself."""
     label = f"{escape(stcg.model, 60)}: SYNTHETIC numbers, no model" if stcg.synthetic else escape(stcg.model, 60)
@@ -75,7 +80,7 @@ def titled(figure: go.Figure, stcg: STCG, what: str, height: int, note: str = ""
         hoverlabel={"font": {"size": 13}},
     )  # fmt: skip
     if note:
-        caption = "<br>".join(escape(line) for line in textwrap.wrap(note, 125))
+        caption = "<br>".join(escape(line) for line in note_lines(note))
         figure.add_annotation(
             text=caption, xref="paper", yref="paper", x=0, y=0, xanchor="left", yanchor="top",
             yshift=-18, showarrow=False, align="left", font={"size": 11, "color": "#555555"},

@@ -19,7 +19,19 @@ from stcg_nb.graph.selection import TOGETHER, Shown, View, attention_said, choos
 from stcg_nb.graph.stcg import STCG, Edge
 from stcg_nb.viz.figures.base import figure
 from stcg_nb.viz.layout import Layout, Point, lay_out, middle_of, strokes
-from stcg_nb.viz.theme import INK, NEUTRAL, OPPOSES, SUPPORTS, add_picture, escape, jpeg, outlines, overlay, titled
+from stcg_nb.viz.theme import (
+    INK,
+    NEUTRAL,
+    OPPOSES,
+    SUPPORTS,
+    add_picture,
+    escape,
+    jpeg,
+    note_lines,
+    outlines,
+    overlay,
+    titled,
+)
 
 THREE_NOTE = "Three lines from one dot: three together. "
 VERDICT_NOTE = (
@@ -77,9 +89,11 @@ def graph_figure(
     figure.update_xaxes(visible=False, range=[-layout.half - 0.04, layout.half + 0.04], fixedrange=False)
     figure.update_yaxes(visible=False, range=[layout.last + 0.1, layout.first - 0.09], scaleanchor="x", scaleratio=1)
     pixels = 880 / (2 * layout.half + 0.08) * (layout.last - layout.first + 0.19)
-    titled(figure, stcg, headline(stcg, view), int(min(pixels, 900)) + 160, caption(stcg, view, shown))
+    note = caption(stcg, view, shown)
+    below = 24 + 14 * len(note_lines(note))  # pixels
+    titled(figure, stcg, headline(stcg, view), int(min(pixels, 900)) + 94 + below, note)
     figure.update_layout(
-        margin={"l": 10, "r": 10, "t": 84, "b": 66},
+        margin={"l": 10, "r": 10, "t": 84, "b": below},
         legend={"orientation": "h", "x": 1, "xanchor": "right", "y": 1.0, "yanchor": "bottom", "font": {"size": 12}},
     )
     return figure

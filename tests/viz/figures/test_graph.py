@@ -74,6 +74,8 @@ def test_verdicts_decide_the_dash_and_unsure_links_are_left_out():
         f"0 left out, and {unsure} whose interval holds zero, and {len(small) - dotted} of less than 0.5 nats; {dotted} dotted"
         in note.replace("<br>", " ")
     )
+    assert "An effect matters from 0.5 nats on" in note.replace("<br>", " ")
+    assert figure.layout.margin.b > 18 + 14 * (note.count("<br>") + 1)  # the whole note is seen
 
 
 def test_interactions_are_drawn_between_players():
