@@ -57,6 +57,10 @@ def attended(case: Case, heads: Mapping[str, Tensor], seed: int = 0) -> Alignmen
         case: The case whose words, regions and steps are linked.
         heads: Attention of each head on its image, ``[layer, head, query, key]`` for each site, as from `Model.heads`.
         seed: Seeds the bootstrap over heads.
+
+    >>> case = Case.read(np.zeros((32, 32, 3), np.uint8), "what is this?", "mock", regions="grid:2x2")
+    >>> attended(case, case.model.heads(case.image, case.prompt, case.answer)).step_word.shape
+    (3, 3)
     """
     rng = np.random.default_rng(seed)
     by_head = {site: heads[site].flatten(0, 1) for site in needed_sites("attention", case.model.sites)}
