@@ -36,6 +36,7 @@ from stcg_nb.interventions.causal_graph import Causes, find_causes
 from stcg_nb.interventions.graph_arrays import Arrays, causal_effects, single_effects
 from stcg_nb.interventions.masking import Game, without
 from stcg_nb.interventions.perturbation_effects import delta_p, delta_w, delta_w_js
+from stcg_nb.interventions.robust import under_fills
 from stcg_nb.interventions.verdicts import attended
 from stcg_nb.models.protocol import Model, Trace
 from stcg_nb.options import Options, help_text
@@ -80,12 +81,12 @@ def explain(
     by_attention = by_patch.by_region(case)
     game = Game(case, options.removal)
     causes = find_causes(game, options.masks, options.seed) if options.masks else None
-    effect = _effect(game, causes, trace)
+    effect = causes.node if causes else (trace.v[0] - game(without(game.n_players))).T
     reliance = trace.v[0] - case.trace([blank(case.image)]).v[0]
     # The trace above has read attention already; another estimator needs a forward pass of its own.
     by_estimator = options.estimator != "attention"
     alignment = aligned(case, options.estimator).by_region(case) if by_estimator else by_attention.row(0)
-    causal = _causal(game, causes, effect, options.seed)
+    causal = _causal(game, causes, effect, options)
     linked = alignment.step_patch if causes is None else links_by_cause(causal).step_region
     in_time, tests = _in_time(linked, effect, reliance, options.seed)
     return build(
@@ -97,7 +98,7 @@ def explain(
         },
         whole_regions.names,
         [p.name for p in perturbed],
-        {**_provenance(case, options), "p_answer": float(trace.p[0].prod()), **tests},
+        {**_provenance(case, options, causes), "p_answer": float(trace.p[0].prod()), **tests},
     )  # fmt: skip
 
 
@@ -119,19 +120,14 @@ def _with_options(function: Any) -> None:
 _with_options(explain)
 
 
-def _effect(game: Game, causes: Causes | None, trace: Trace) -> np.ndarray:
-    """Leave-one-out effects, nats, ``[step, player]``. Masks that the causal graph has measured are not run again."""
-    alone = without(game.n_players)
-    return (trace.v[0] - (game(alone) if causes is None else causes.measure(game, alone))).T
-
-
-def _causal(game: Game, causes: Causes | None, effect: np.ndarray, seed: int) -> Arrays:
+def _causal(game: Game, causes: Causes | None, effect: np.ndarray, options: Options) -> Arrays:
     """The causal arrays: from leave-one-out effects in nats, ``[step, player]``, and the causal graph if one was fitted."""
     if causes is None:
         return single_effects(effect, game.n_words)
     case = game.case
     heads = case.model.heads(case.image, case.prompt, case.answer)
-    return causal_effects(effect, game.n_words, causes, attended(case, heads, seed))
+    ranges = under_fills(game, causes, options.fills)
+    return causal_effects(game.n_words, causes, ranges, attended(case, heads, options.seed))
 
 
 def _shares(by_attention: Alignment) -> Arrays:
@@ -191,12 +187,21 @@ def _perturbed(case: Case, perturbed: Sequence[Perturbed], trace: Trace, links: 
     }  # fmt: skip
 
 
-def _provenance(case: Case, options: Options) -> dict[str, Any]:
+def _provenance(case: Case, options: Options, causes: Causes | None) -> dict[str, Any]:
     """The graph's attributes: question, answer, model, options and versions."""
     return {
         "question": case.prompt.question, "answer": case.answer.text,
         "model": case.model.name, "model_revision": case.model.revision, "synthetic": case.model.synthetic,
         "estimator": options.estimator, "regions": options.regions if isinstance(options.regions, str) else "custom",
-        "removal": options.removal, "masks": options.masks, "seed": options.seed,
+        "removal": options.removal, "fills": ", ".join(options.fills), "seed": options.seed,
+        "masks": len(causes.masks) if causes else 0, "masks_asked": str(options.masks),
+        **_trust(causes),
         "stcg_version": version("stcg-nb"), "created_with": f"torch {torch.__version__}, transformers {transformers.__version__}",
     }  # fmt: skip
+
+
+def _trust(causes: Causes | None) -> dict[str, float | None]:
+    """Trust and its interval; None where it is not defined; nothing without a causal graph."""
+    ends = causes.trust._asdict() if causes else {}
+    names = {"value": "trust", "low": "trust_low", "high": "trust_high"}
+    return {names[end]: None if np.isnan(value) else float(value) for end, value in ends.items()}

@@ -16,10 +16,10 @@ from pydantic_core import core_schema
 
 from stcg_nb.attention.alignment import ESTIMATOR, ESTIMATORS
 from stcg_nb.errors import invalid
-from stcg_nb.inputs.fills import FILL
+from stcg_nb.inputs.fills import FILL, FILLS
 from stcg_nb.inputs.perturbations import DEFAULT, PERTURBATIONS, STRENGTH
 from stcg_nb.inputs.regions import REGIONS, Regions, check_regions
-from stcg_nb.interventions.causal_graph import MASKS, check_masks
+from stcg_nb.interventions.causal_graph import MASKS, MOST, TRUSTED, Masks, check_masks
 from stcg_nb.interventions.masking import check_removal, removals
 from stcg_nb.registry import Registry
 
@@ -64,8 +64,8 @@ class Checked:
         return value
 
 
-def _enough_masks(n: int) -> None:
-    if n:
+def _enough_masks(n: Masks) -> None:
+    if n != 0:
         check_masks(n)
 
 
@@ -118,14 +118,19 @@ class Options(Strict):
         ge=0,
         description="seed of everything that is drawn at random",
     )
-    masks: Annotated[int, Checked(_enough_masks)] = Field(
+    masks: Annotated[Masks, Checked(_enough_masks)] = Field(
         default=MASKS,
-        ge=0,
-        description="masks that the causal graph is fitted to, a forward pass each; 0: leave-one-out only",
+        description=f"masks of the causal graph, a forward pass each; 0: leave-one-out only; auto: until trust is {TRUSTED:g}, "
+        f"at most {MOST:,}",
     )
     removal: Annotated[str, OneOf(check_removal, removals)] = Field(
         default=FILL,
         description="how a region is removed",
+    )
+    fills: Annotated[tuple[str, ...], one_of(FILLS)] = Field(
+        default=(),
+        strict=False,
+        description="further fills under which effects and links are measured again; what changes sign is not drawn",
     )
 
     def but(self, **changes: Any) -> Self:

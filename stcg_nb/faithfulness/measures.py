@@ -16,12 +16,12 @@ are constant, no explanation could predict them, so that part is left out of the
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
-from scipy.stats import rankdata
 
 from stcg_nb.errors import InputError
+from stcg_nb.stats.correlation import defined_mean, pearson, spearman
 
 KEEP_RATES = (0.5, 0.7, 0.9)
 
@@ -95,7 +95,7 @@ def lds_per_step(predicted: np.ndarray, real: np.ndarray, rate: np.ndarray) -> n
     labels, counts = np.unique(rate, return_counts=True)
     if len(labels) == 0 or counts.min() < 2:
         raise InputError(f"The keep rates have {counts.tolist()} masks; at least two each are needed to rank them.")
-    each = np.array([_spearman(predicted[rate == i], real[rate == i]) for i in labels])  # [rate, step]
+    each = np.array([spearman(predicted[rate == i], real[rate == i]) for i in labels])  # [rate, step]
     return np.array([defined_mean(step) for step in each.T])
 
 
@@ -118,7 +118,7 @@ def seed_faithfulness(weights: np.ndarray, effects: np.ndarray) -> float:
     weights, effects = _pair(weights, effects, ("step", "player"))
     if weights.shape[1] < 2:
         raise InputError(f"There are {weights.shape[1]} players; a correlation needs at least two.")
-    return defined_mean(_pearson(weights.T, effects.T))
+    return defined_mean(pearson(weights.T, effects.T))
 
 
 def factorial(v11: np.ndarray, v10: np.ndarray, v01: np.ndarray, v00: np.ndarray) -> np.ndarray:
@@ -152,39 +152,7 @@ def interaction_faithfulness(weights: np.ndarray, factorials: np.ndarray) -> flo
     1.0
     """
     weights, factorials = _pair(weights, factorials, ("edge",))
-    return float(_spearman(weights[:, None], factorials[:, None])[0]) if len(weights) > 2 else math.nan
-
-
-def defined_mean(values: Iterable[float]) -> float:
-    """Mean of the values that are not NaN; NaN if none is left.
-
-    >>> defined_mean([1.0, math.nan, 2.0]), defined_mean([math.nan])
-    (1.5, nan)
-    """
-    defined = [value for value in values if not math.isnan(value)]
-    return float(np.mean(defined)) if defined else math.nan
-
-
-def _spearman(predicted: np.ndarray, real: np.ndarray) -> np.ndarray:
-    """Spearman correlation of each column, ties at their mean rank, ``[value, column]`` to ``[column]``."""
-    return _pearson(rankdata(predicted, axis=0), rankdata(real, axis=0))
-
-
-def _pearson(predicted: np.ndarray, real: np.ndarray) -> np.ndarray:
-    """Pearson correlation of each column, ``[value, column]`` to ``[column]``: NaN where real is constant, else 0 where
-    predicted is."""
-    r = np.clip((_unit(predicted) * _unit(real)).sum(0), -1, 1)
-    return np.where((real == real[:1]).all(0), np.nan, r)
-
-
-def _unit(x: np.ndarray) -> np.ndarray:
-    """Columns with mean 0 and length 1, or all 0 if constant.
-
-    Scaled to 1 at most first: no square over- or underflows then, and a constant column is ±1, of which the mean is exact.
-    """
-    x = x / np.maximum(np.abs(x).max(0), np.finfo(float).tiny)
-    x = x - x.mean(0)
-    return x / np.maximum(np.linalg.norm(x, axis=0), np.finfo(float).tiny)
+    return float(spearman(weights[:, None], factorials[:, None])[0]) if len(weights) > 2 else math.nan
 
 
 def _pair(a: np.ndarray, b: np.ndarray, axes: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:

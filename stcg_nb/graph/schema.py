@@ -14,7 +14,7 @@ import xarray as xr
 from stcg_nb.errors import InputError
 
 _TEXT = "U"
-FORMAT, VERSION = "stcg", 5  # written to each file
+FORMAT, VERSION = "stcg", 6  # written to each file
 MATTERS = (
     0.5  # nats from which an effect counts: the odds change by a factor of 1.65, so that p = .50 becomes .62 or .38
 )
@@ -75,11 +75,11 @@ SCHEMA: dict[str, Variable] = {
         ("step", "word"),
         "float64",
         "nats",
-        "lower end of the effect's 95 % interval; the effect itself where nothing was sampled",
+        "smallest effect under the fills that were tried; the effect itself where it was one",
     ),
-    "word_high": Variable(("step", "word"), "float64", "nats", "upper end of the effect's 95 % interval"),
-    "region_low": Variable(("step", "region"), "float64", "nats", "lower end of the effect's 95 % interval"),
-    "region_high": Variable(("step", "region"), "float64", "nats", "upper end of the effect's 95 % interval"),
+    "word_high": Variable(("step", "word"), "float64", "nats", "largest effect under the fills"),
+    "region_low": Variable(("step", "region"), "float64", "nats", "smallest effect under the fills"),
+    "region_high": Variable(("step", "region"), "float64", "nats", "largest effect under the fills"),
     "word_verdict": Variable(
         ("step", "word"),
         _TEXT,
@@ -110,10 +110,14 @@ SCHEMA: dict[str, Variable] = {
     "link_weight": Variable(
         ("link",), "float64", "nats", "how far the players' separate effects do not add up to their joint effect"
     ),
-    "link_low": Variable(("link",), "float64", "nats", "lower end of its 95 % interval"),
-    "link_high": Variable(("link",), "float64", "nats", "upper end of its 95 % interval"),
+    "link_low": Variable(("link",), "float64", "nats", "smallest weight under the fills that were tried"),
+    "link_high": Variable(("link",), "float64", "nats", "largest weight under the fills that were tried"),
     "link_coefficient": Variable(("link",), "float64", "ranks", "coefficient of the link in the sparse graph"),
     "link_verdict": Variable(("link",), _TEXT, "", "the same of a link between word and region; empty for other links"),
+    "curve_links": Variable(("size",), "int64", "", "numbers of links at a step"),
+    "curve_lds": Variable(
+        ("size",), "float64", "1", "estimated LDS of the graph with so many links, the most telling first"
+    ),
     "visual_reliance": Variable(("step",), "float64", "nats", "v less v with the image blanked"),
     "entropy": Variable(("step",), "float64", "nats", "entropy of the step's normalised links with regions"),
     "js_previous": Variable(
@@ -161,6 +165,8 @@ _ATTRS = {
     "regions": str,
     "removal": str,
     "masks": int,
+    "masks_asked": str,
+    "fills": str,
     "p_answer": float,
     "stcg_version": str,
     "created_with": str,

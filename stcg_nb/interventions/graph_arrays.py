@@ -6,6 +6,7 @@ import numpy as np
 
 from stcg_nb.attention.alignment import Alignment
 from stcg_nb.interventions.causal_graph import Causes
+from stcg_nb.interventions.robust import Ranges
 from stcg_nb.interventions.verdicts import UNCLEAR, matters, verdict
 
 Arrays = dict[str, np.ndarray]
@@ -25,37 +26,38 @@ def single_effects(effect: np.ndarray, n_words: int) -> Arrays:
         **by_player("effect", effect, n_words), **by_player("low", effect, n_words), **by_player("high", effect, n_words),
         **by_player("verdict", np.full(effect.shape, "", dtype=str), n_words), **by_player("coefficient", nothing, n_words),
         "intercept": nothing[:, 0], **links, **places, "link_verdict": np.zeros(0, dtype=str),
+        "curve_links": np.zeros(0, dtype=np.int64), "curve_lds": np.zeros(0),
     }  # fmt: skip
 
 
-def causal_effects(effect: np.ndarray, n_words: int, causes: Causes, attended: Alignment) -> Arrays:
-    """The arrays of a fitted causal graph.
+def causal_effects(n_words: int, causes: Causes, ranges: Ranges, attended: Alignment) -> Arrays:
+    """The arrays of a causal graph.
 
     Args:
-        effect, n_words: As for `single_effects`.
+        n_words: As for `single_effects`.
         causes: The causal graph.
+        ranges: Its effects and weights over the fills.
         attended: Which edges attention links, ``[word, region]``, ``[step, region]`` and ``[step, word]``, as
             `stcg_nb.interventions.verdicts.attended` says it.
     """
-    # Effects are exact; half-widths borrow the surrogate's bootstrap spread.
-    half = causes.node_high - causes.node
-    verdicts = verdict(matters(effect - half, effect + half), attended.step_player)
+    verdicts = verdict(matters(ranges.node_low, ranges.node_high), attended.step_player)
     step, link = np.nonzero(causes.in_graph)
     source, target, third = causes.links[link].T
     word_region = (source < n_words) & (target >= n_words) & (third < 0)
     linked = np.full(len(link), UNCLEAR)
     linked[word_region] = attended.word_patch[source[word_region], target[word_region] - n_words]
     # Attention joins no two words, no two regions and no three players, so only word-region links get a verdict.
-    link_verdicts = np.where(word_region, verdict(matters(causes.low, causes.high)[step, link], linked), "")
+    link_verdicts = np.where(word_region, verdict(matters(ranges.low, ranges.high)[step, link], linked), "")
     ends = {"source": source, "target": target, "third": third, "step": step}
-    weights = {"weight": causes.weight, "low": causes.low, "high": causes.high, "coefficient": causes.link_coefficient}
+    weights = {"weight": causes.weight, "low": ranges.low, "high": ranges.high, "coefficient": causes.link_coefficient}
     return {
-        **by_player("effect", effect, n_words),
-        **by_player("low", effect - half, n_words), **by_player("high", effect + half, n_words),
+        **by_player("effect", causes.node, n_words),
+        **by_player("low", ranges.node_low, n_words), **by_player("high", ranges.node_high, n_words),
         **by_player("verdict", verdicts, n_words), **by_player("coefficient", causes.node_coefficient, n_words),
         "intercept": causes.intercept, "link_verdict": link_verdicts,
         **{f"link_{k}": v.astype(np.int64) for k, v in ends.items()},
         **{f"link_{k}": v[step, link] for k, v in weights.items()},
+        "curve_links": causes.sizes.astype(np.int64), "curve_lds": causes.curve,
     }  # fmt: skip
 
 

@@ -55,10 +55,8 @@ def together(masks: np.ndarray, links: np.ndarray) -> np.ndarray:
     return z[:, links[:, 0]] * z[:, links[:, 1]] * z[:, links[:, 2]]
 
 
-def fit_links(
-    masks: np.ndarray, target: np.ndarray, rate: np.ndarray, links: np.ndarray, most: int
-) -> tuple[float, np.ndarray, np.ndarray]:
-    """Choose the links of one step and fit the coefficients of links and players.
+class Pursuit:
+    """The links of one step in the order of choice. Constructing it chooses them.
 
     Args:
         masks: Random masks, bool ``[mask, player]``.
@@ -67,22 +65,36 @@ def fit_links(
         links: The candidates, int ``[link, 3]``, -1 for no third player.
         most: Maximum number of links to choose.
 
-    Returns:
-        Intercept; coefficients of players ``[player]``; coefficients of links ``[link]``, 0 for those not chosen. All in ranks.
+    Attributes:
+        chosen: Number of links that were chosen.
     """
-    players = masks.shape[1]
-    columns = np.concatenate([masks.astype(float), together(masks, links)], axis=1)
-    mean = columns.mean(0)
-    centred, y = columns.copy(), target.astype(float).copy()
-    for r in np.unique(rate):
-        centred[rate == r] -= centred[rate == r].mean(0)
-        y[rate == r] -= y[rate == r].mean()
-    chosen = list(range(players)) + [players + k for k in _pursue(centred, y, players, most)]
-    a = centred[:, chosen]
-    gram = a.T @ a
-    coefficients = np.zeros(columns.shape[1])
-    coefficients[chosen] = np.linalg.solve(gram + RIDGE * np.diag(np.maximum(gram.diagonal() / len(a), 1e-12)), a.T @ y)
-    return float(target.mean() - mean @ coefficients), coefficients[:players], coefficients[players:]
+
+    def __init__(self, masks: np.ndarray, target: np.ndarray, rate: np.ndarray, links: np.ndarray, most: int) -> None:
+        columns = np.concatenate([masks.astype(float), together(masks, links)], axis=1)
+        self._players, self._mean, self._target_mean = masks.shape[1], columns.mean(0), float(target.mean())
+        y = target.astype(float).copy()
+        for r in np.unique(rate):
+            columns[rate == r] -= columns[rate == r].mean(0)
+            y[rate == r] -= y[rate == r].mean()
+        order = [self._players + k for k in _pursue(columns, y, self._players, most)]
+        self._columns = np.array([*range(self._players), *order])
+        a = columns[:, self._columns]
+        self._gram, self._product, self._n = a.T @ a, a.T @ y, len(a)
+        self.chosen = len(order)
+
+    def fit(self, size: int) -> tuple[float, np.ndarray, np.ndarray]:
+        """Fit all players and the first `size` links together.
+
+        Returns:
+            Intercept; coefficients of players ``[player]``; coefficients of links ``[link]``, 0 for all others. All in ranks.
+        """
+        kept = slice(0, self._players + size)
+        gram = self._gram[kept, kept]
+        coefficients = np.zeros(len(self._mean))
+        ridge = RIDGE * np.diag(np.maximum(gram.diagonal() / self._n, 1e-12))
+        coefficients[self._columns[kept]] = np.linalg.solve(gram + ridge, self._product[kept])
+        intercept = self._target_mean - float(self._mean @ coefficients)
+        return intercept, coefficients[: self._players], coefficients[self._players :]
 
 
 def _pursue(columns: np.ndarray, target: np.ndarray, base: int, most: int) -> list[int]:

@@ -1,4 +1,4 @@
-"""The surrogate: a Gaussian process that predicts the value of any mask from the values of a few hundred masks.
+"""The surrogate: a Gaussian process that predicts the value of any mask, with its uncertainty, from the values of a few hundred.
 
 1. Masks are ones and zeros, so v is a function on the corners of a cube. A few players dominate it, and interactions may be of
    any order. The kernel suits such functions and has one rate per player (automatic relevance determination, MacKay 1996):
@@ -12,22 +12,32 @@
    models the main effects. See Rasmussen and Williams 2006, chapters 2, 4.2 and 5.
 2. The parameters maximise the marginal likelihood times a hierarchical prior (maximum a posteriori): a player's rates at the
    answer steps scatter around that player's own mean rate, so steps share information. A penalty on the rates favours few
-   players. The fit uses at most `FIT_ON` masks, drawn at random; the posterior uses all masks.
+   players. The fit uses at most `FIT_ON` masks, drawn at random; the posterior uses all masks. `Surrogate.given` keeps the
+   parameters and takes more masks, so that masks can be chosen in rounds without another fit.
 3. v has long tails: without the object that the answer names it falls by 20 nats. Each step is therefore fitted twice, to its
    values and to their normal scores (Blom 1958), and `Surrogate.score` is the mean of both. On development questions it ranked
    unseen masks at least as well as either alone, and better than extremely randomised trees and leave-one-out sums.
+4. `Surrogate.left_out` predicts measured masks as if they had not been measured, in closed form (Rasmussen and Williams 2006,
+   equations 5.10 to 5.12, for groups of masks: with the group's block B of K^-1, y - B^-1 [K^-1 y]).
+
+Tried on development questions and dropped, since unseen masks were ranked no better: the logits of competing answers as further
+outputs (LDS within .01), masks that cut attention as a cheap second source (worse from 256 masks on), other shares of masks with
+few players absent and pictures that no two masks share (within .006).
 
 The kernel and its marginal likelihood are in `stcg_nb.interventions.marginal_likelihood`. scikit-learn's Gaussian process has no
-priors over the rates and needs one fit a step; its LDS was within .01, and it took several
-times as long.
+priors over the rates and needs one fit a step; its LDS was within .01, and it took several times as long.
 """
 
 from __future__ import annotations
 
+import copy
 import math
+from collections.abc import Sequence
+from typing import Self
 
 import numpy as np
 import torch
+from scipy.linalg import lapack, solve_triangular
 from scipy.stats import norm, rankdata
 from threadpoolctl import threadpool_limits
 from torch import Tensor
@@ -54,28 +64,47 @@ class Surrogate:
     """
 
     def __init__(self, masks: np.ndarray, values: np.ndarray) -> None:
+        self._take(masks, values)
+        # Matrices this small are slower on several BLAS threads, and much slower while torch runs threads of its own.
+        with threadpool_limits(1, "blas"):
+            self._parameters = self._fit()
+        self._condition()
+
+    def given(self, masks: np.ndarray, values: np.ndarray) -> Self:
+        """A surrogate with the same parameters, conditioned on these masks in place of its own.
+
+        Args:
+            masks, values: As for the constructor.
+        """
+        other = copy.copy(self)
+        other._take(masks, values)
+        other._condition()
+        return other
+
+    def _take(self, masks: np.ndarray, values: np.ndarray) -> None:
         self._masks = torch.from_numpy(np.asarray(masks, dtype=np.float64))
         values = np.asarray(values, dtype=np.float64)
-        self.steps = values.shape[1]
+        self.steps, self.players = values.shape[1], self._masks.shape[1]
         targets = np.concatenate([values, normal_scores(values)], axis=1)
         self._mean, self._scale = targets.mean(0), targets.std(0)
         self._scale[self._scale == 0] = 1.0
         self._targets = torch.from_numpy(((targets - self._mean) / self._scale).T)  # [output, mask]
-        # Matrices this small are slower on several BLAS threads, and much slower while torch runs threads of its own.
+
+    def _condition(self) -> None:
+        """Compute the weights of the posterior mean, K^-1 y, ``[output, mask]``."""
         with threadpool_limits(1, "blas"):
-            self._parameters = self._fit()
-            self._weights = torch.stack([self._solve(o) for o in range(len(self._targets))])
+            self._weights = torch.stack([solved(self._factor(o), self._targets[o]) for o in range(len(self._targets))])
 
     def _parameters_of(self, output: int) -> dict[str, Tensor]:
         """The parameters of one output, as `kernel` takes them."""
         return {name: self._parameters[name][output] for name in PARAMETERS}
 
-    def _solve(self, output: int) -> Tensor:
-        """Weights of the posterior mean of one output, K^-1 y, ``[mask]``."""
+    def _factor(self, output: int) -> np.ndarray:
+        """The lower Cholesky factor of the covariance of one output's measured values, ``[mask, mask]``."""
         p = self._parameters_of(output)
         covariance = kernel(self._masks, self._masks, p)
         covariance.diagonal().add_(p["noise"].exp() + JITTER)
-        return solved(factorised(covariance), self._targets[output])
+        return factorised(covariance)
 
     def predict(self, masks: np.ndarray) -> np.ndarray:
         """Predicted values of masks bool ``[mask, player]``, in nats, float64 ``[mask, step]``."""
@@ -84,29 +113,44 @@ class Surrogate:
     def score(self, masks: np.ndarray) -> np.ndarray:
         """Predictions for ranking masks bool ``[mask, player]``, float64 ``[mask, step]``: the mean of the predicted value and the
         predicted normal score, the latter scaled to nats."""
-        out = self._outputs(masks)
-        value, normal_score = out[:, : self.steps], out[:, self.steps :]
-        deviation = self._scale[: self.steps]
-        return (value + self._mean[: self.steps] + deviation * normal_score) / 2
+        return self._scored(self._outputs(masks))
 
-    def predict_bootstrap(self, masks: np.ndarray, n: int, seed: int) -> np.ndarray:
-        """Predicted values of masks bool ``[mask, player]`` for n bootstrap samples of the measured masks, in nats,
-        ``[sample, mask, step]``. The kernel's parameters stay as they were fitted."""
-        draws = np.random.default_rng(seed).integers(len(self._masks), size=(n, len(self._masks)))
-        samples = [[torch.from_numpy(x) for x in np.unique(draw, return_counts=True)] for draw in draws]
+    def _scored(self, out: np.ndarray) -> np.ndarray:
+        """Scores ``[mask, step]`` from the outputs in their own units, ``[mask, 2 * step]``."""
+        value, normal_score = out[:, : self.steps], out[:, self.steps :]
+        return (value + self._mean[: self.steps] + self._scale[: self.steps] * normal_score) / 2
+
+    def posterior(self, masks: np.ndarray, step: int) -> np.ndarray:
+        """Posterior covariance of the values at one step of masks bool ``[mask, player]``, nats squared, ``[mask, mask]``."""
         queried = torch.from_numpy(np.asarray(masks, dtype=np.float64))
-        out = np.empty((n, len(masks), self.steps))
+        p = self._parameters_of(step)
         with threadpool_limits(1, "blas"):
-            for t in range(self.steps):
-                p = self._parameters_of(t)
-                covariance, cross = kernel(self._masks, self._masks, p), kernel(queried, self._masks, p)
-                for b, (drawn, times) in enumerate(samples):
-                    # k draws of one mask are k observations, so its noise variance is divided by k.
-                    sample = covariance[drawn][:, drawn]
-                    sample.diagonal().add_((p["noise"].exp() + JITTER) / times)
-                    weights = solved(factorised(sample), self._targets[t, drawn])
-                    out[b, :, t] = (cross[:, drawn] @ weights).numpy()
-        return out * self._scale[: self.steps] + self._mean[: self.steps]
+            known = solve_triangular(
+                self._factor(step), kernel(self._masks, queried, p).numpy(), lower=True, check_finite=False
+            )
+            covariance = kernel(queried, queried, p).numpy() - known.T @ known
+        return np.asarray(covariance * self._scale[step] ** 2)
+
+    def left_out(self, groups: Sequence[np.ndarray]) -> np.ndarray:
+        """Scores, as from `score`, of measured masks, each predicted from the masks outside its group.
+
+        Args:
+            groups: Numbers of the masks of each group, int ``[mask]``.
+
+        Returns:
+            In the order of the groups, ``[mask, step]``.
+        """
+        out = np.empty((sum(map(len, groups)), len(self._targets)))
+        with threadpool_limits(1, "blas"):
+            for o, (weights, target) in enumerate(zip(self._weights.numpy(), self._targets.numpy(), strict=True)):
+                inverse = lapack.dpotri(self._factor(o), lower=1)[0]  # the lower triangle
+                predicted = []
+                for group in groups:
+                    block = np.tril(inverse[np.ix_(group, group)])
+                    block += np.tril(block, -1).T
+                    predicted.append(target[group] - np.linalg.solve(block, weights[group]))
+                out[:, o] = np.concatenate(predicted)
+        return self._scored(out * self._scale + self._mean)
 
     def _outputs(self, masks: np.ndarray) -> np.ndarray:
         """The posterior means, ``[mask, 2 * step]``: values in nats, then normal scores."""
