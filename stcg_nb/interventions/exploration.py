@@ -61,11 +61,15 @@ class Measured:
         return len(self._values)
 
     def __call__(self, masks: np.ndarray) -> np.ndarray:
-        """Values of masks bool ``[mask, player]``, nats, ``[mask, step]``; those not run before run now."""
+        """Values of masks bool ``[mask, player]``, nats, ``[mask, step]``; those not run before run now.
+
+        The first call needs at least one mask.
+        """
         fresh = {mask.tobytes(): mask for mask in masks if mask.tobytes() not in self._values}
         if fresh:
             self._values |= dict(zip(fresh, self.game(np.stack(list(fresh.values()))), strict=True))
-        return np.array([self._values[mask.tobytes()] for mask in masks]).reshape(len(masks), -1)
+        steps = next(iter(self._values.values())).shape
+        return np.array([self._values[mask.tobytes()] for mask in masks]).reshape(len(masks), *steps)
 
     def known(self, masks: np.ndarray) -> np.ndarray:
         """Which masks have run, bool ``[mask]``."""
