@@ -19,10 +19,8 @@ from stcg_nb.inputs.images import thumbnail
 from stcg_nb.inputs.superpixels import superpixels
 
 SLIC_SIDE = 512  # pixels of the longer side; larger images are scaled down for segmentation
-NUMBERS = (8, 12, 16, 24)  # numbers of superpixels, tried in turn
 REGIONS = "slic"
 _SLIC, _GRID = re.compile(r"slic(?::(\d{1,4}))?"), re.compile(r"grid(?::(\d{1,3})x(\d{1,3}))?")
-SAME = 8.0  # CIELAB units: largest root mean square distance to the mean colour at which regions count as uniform
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,7 +120,7 @@ def make_regions(image: np.ndarray, spec: str | Regions = REGIONS) -> Regions:
 
     Args:
         image: uint8 ``[height, width, 3]``.
-        spec: ``"slic"`` (8 to 24 superpixels, see `slic_regions`), ``"slic:30"`` (about 30), ``"grid"``, ``"grid:8x8"`` (rows x
+        spec: ``"slic"`` (one a thing, see `slic_regions`), ``"slic:30"`` (about 30), ``"grid"``, ``"grid:8x8"`` (rows x
             columns), or `Regions` of this image.
 
     Raises:
@@ -182,13 +180,12 @@ def grid_regions(image: np.ndarray, rows: int = 4, cols: int = 6) -> Regions:
 
 
 def slic_regions(image: np.ndarray, n: int | None = None) -> Regions:
-    """Divide an image into superpixels. The result is deterministic; `Regions.n` is the resulting number.
+    """Divide an image into regions that follow things. The result is deterministic; `Regions.n` is the resulting number.
 
     Args:
         image: uint8 ``[height, width, 3]``.
-        n: Approximate number of superpixels, 2 to 1,024. If left out, the smallest of 8, 12, 16 and 24 at which regions are
-            uniform in colour (root mean square distance to their mean at most 8 CIELAB units), or 24 if none is. Few regions are
-            preferred: each is one more player of a causal graph, which the same number of forward passes must cover.
+        n: Approximate number of regions, 2 to 1,024. If left out, one for each thing and one for the ground where things stand on
+            a plain ground, and up to 24 in other pictures (`stcg_nb.inputs.superpixels`).
 
     Raises:
         InputError: For n outside 2 to 1024.
@@ -201,24 +198,8 @@ def slic_regions(image: np.ndarray, n: int | None = None) -> Regions:
     if n is not None and not 2 <= n <= 1024:
         raise InputError(f"{n} superpixels were asked for; valid are 2 to 1024.")
     small = thumbnail(image, SLIC_SIDE)
-    for number in NUMBERS if n is None else (n,):
-        labels = superpixels(small, number).astype(np.int32)
-        if _spread(small, labels) <= SAME:
-            break
+    labels = superpixels(small, n).astype(np.int32)
     return _numbered(cv2.resize(labels, image.shape[1::-1], interpolation=cv2.INTER_NEAREST))
-
-
-def _spread(image: np.ndarray, labels: np.ndarray) -> float:
-    """Root mean square distance of pixels to the mean colour of their region, in CIELAB units.
-
-    Args:
-        image: uint8 ``[height, width, 3]``.
-        labels: int ``[height, width]``.
-    """
-    lab = cv2.cvtColor(image.astype(np.float32) / 255, cv2.COLOR_RGB2Lab).reshape(-1, 3)
-    count = np.bincount(labels.ravel())
-    means = np.stack([np.bincount(labels.ravel(), channel) / np.maximum(count, 1) for channel in lab.T], 1)
-    return float(np.sqrt(((lab - means[labels.ravel()]) ** 2).sum(1).mean()))
 
 
 def box_regions(image: np.ndarray, boxes: Mapping[str, Sequence[int]]) -> Regions:

@@ -30,7 +30,7 @@ from stcg_nb.scenes.pictures import make_scene
 from stcg_nb.scenes.questions import Question
 from stcg_nb.stats.overlap import jaccard_top
 
-SCENE = make_scene(10**12 + 3, n_objects=2)
+SCENE = make_scene(10**12 + 3, n_objects=5)
 QUESTION = Question("what is left of the car?", "yes", "left", (0,))
 MASKS = 64
 CLOSE = 5e-4  # float32 values change a little with the images that share a batch
