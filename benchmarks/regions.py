@@ -135,23 +135,16 @@ def measure(asked: Asked, model: Model, makers: Makers, masks: int, seed: int) -
 def table(rows: list[tuple[Asked, dict[str, dict[str, float]]]], makers: Makers) -> None:
     """Print means with intervals, and paired differences to the first way."""
     first = next(iter(makers))
-    kinds = ["all", *dict.fromkeys(asked.kind for asked, _ in rows)]
-    for kind in kinds:
+    for kind in ["all", *dict.fromkeys(asked.kind for asked, _ in rows)]:
         chosen = [(asked, result) for asked, result in rows if kind in ("all", asked.kind)]
-        pictures = np.unique([asked.picture for asked, _ in chosen], return_inverse=True)[1]
+        pictures = np.array([asked.picture for asked, _ in chosen])
         for key in dict.fromkeys(key for _, result in chosen for key in result[first]):
-            values = {way: np.array([r[way].get(key, np.nan) for _, r in chosen]) for way in makers}
-            for way in makers:
-                shown = (
-                    {"": values[way]}
-                    if way == first
-                    else {"": values[way], f" less {first}": values[way] - values[first]}
-                )
-                for what, v in shown.items():
-                    e = cluster_bootstrap(v, pictures).as_dict()
-                    print(
-                        f"{kind:10} {key:22} {way + what:24} {e['value']:.3f} [{e['low']:.3f}, {e['high']:.3f}] n={e['n']}"
-                    )
+            values = {way: np.array([result[way].get(key, np.nan) for _, result in chosen]) for way in makers}
+            for way, v in values.items():
+                shown = {way: v} if way == first else {way: v, f"{way} less {first}": v - values[first]}
+                for what, of in shown.items():
+                    e = cluster_bootstrap(of, pictures)
+                    print(f"{kind:10} {key:20} {what:24} {e.value:7.3f} [{e.low:.3f}, {e.high:.3f}] n={e.n}")
 
 
 def run(makers: Makers, options: argparse.Namespace) -> None:
