@@ -1,4 +1,4 @@
-"""Regions of an image: a partition of its pixels into superpixels, grid cells or hand-drawn boxes.
+"""Regions of an image: a partition of its pixels into superpixels, grid cells, hand-drawn boxes or the masks of a segmenter.
 
 Regions may have any shape, while a model reads patches. `Regions.patch_weights` relates the two by area.
 """
@@ -16,8 +16,10 @@ from scipy.ndimage import find_objects
 
 from stcg_nb.errors import InputError
 from stcg_nb.inputs.images import thumbnail
+from stcg_nb.inputs.segmenter_masks import Masks, check_file, is_file_name, labelled
 from stcg_nb.inputs.superpixels import superpixels
 
+SLIVER = 0.002  # share of an image below which a piece between masks is no region
 SLIC_SIDE = 512  # pixels of the longer side; larger images are scaled down for segmentation
 REGIONS = "slic"
 _SLIC, _GRID = re.compile(r"slic(?::(\d{1,4}))?"), re.compile(r"grid(?::(\d{1,3})x(\d{1,3}))?")
@@ -121,10 +123,10 @@ def make_regions(image: np.ndarray, spec: str | Regions = REGIONS) -> Regions:
     Args:
         image: uint8 ``[height, width, 3]``.
         spec: ``"slic"`` (one a thing, see `slic_regions`), ``"slic:30"`` (about 30), ``"grid"``, ``"grid:8x8"`` (rows x
-            columns), or `Regions` of this image.
+            columns), a file of masks (`mask_regions`), or `Regions` of this image.
 
     Raises:
-        InputError: For an unknown name, or regions of an image of another size.
+        InputError: For an unknown name, a file that holds no masks of this image, or regions of an image of another size.
 
     >>> make_regions(np.zeros((64, 64, 3), np.uint8), "grid:2x3").names
     ('r0', 'r1', 'r2', 'r3', 'r4', 'r5')
@@ -133,6 +135,8 @@ def make_regions(image: np.ndarray, spec: str | Regions = REGIONS) -> Regions:
         check_fit(image, spec)
         return spec
     check_regions(spec)
+    if is_file_name(spec):
+        return mask_regions(image, spec)
     if match := _SLIC.fullmatch(spec):
         return slic_regions(image, int(match[1]) if match[1] else None)
     match = _GRID.fullmatch(spec)
@@ -145,10 +149,13 @@ def check_regions(spec: str | Regions) -> None:
 
     >>> check_regions("grid:2x2")
     """
-    if isinstance(spec, str) and not (_SLIC.fullmatch(spec) or _GRID.fullmatch(spec)):
-        raise InputError(
-            f"{spec!r} names no regions; valid are 'slic', 'slic:30', 'grid' and 'grid:8x8' (rows x columns)."
-        )
+    if isinstance(spec, Regions) or _SLIC.fullmatch(spec) or _GRID.fullmatch(spec):
+        return None
+    if is_file_name(spec):
+        return check_file(spec)
+    raise InputError(
+        f"{spec!r} names no regions; valid are 'slic', 'slic:30', 'grid', 'grid:8x8' (rows x columns) and files of masks."
+    )
 
 
 def check_fit(image: np.ndarray, regions: Regions) -> None:
@@ -233,6 +240,39 @@ def box_regions(image: np.ndarray, boxes: Mapping[str, Sequence[int]]) -> Region
         if i not in visible:
             raise InputError(f"The box {name!r} is hidden by earlier ones; leave it out or move it.")
     return Regions(labels, tuple(names[: len(visible)]))
+
+
+def mask_regions(image: np.ndarray, masks: Masks, holes: str = "rest") -> Regions:
+    """Regions from the masks of any segmenter. Where masks overlap the smaller wins (`stcg_nb.inputs.segmenter_masks`).
+
+    Args:
+        image: uint8 ``[height, width, 3]``.
+        masks: Bool ``[mask, height, width]``; a label map, int ``[height, width]``, 0 where nothing is; masks by name; or a file:
+            a PNG label map, .npy or .npz. Masks of another size but the same proportions are scaled.
+        holes: What no mask covers: ``"rest"``, one region of that name, or a name for `make_regions` that divides it, such as
+            ``"slic:12"``; pieces smaller than `SLIVER` of the image are ``"rest"`` then.
+
+    Raises:
+        InputError: For masks that cannot be read, have other proportions or cover nothing, an unknown name, or a mask called
+            ``"rest"`` beside a hole.
+
+    >>> image = np.zeros((8, 8, 3), np.uint8)
+    >>> mask = np.zeros((8, 8), bool)
+    >>> mask[2:5, 2:5] = True
+    >>> mask_regions(image, {"thing": mask}).names, mask_regions(image, [mask], holes="grid:1x2").names
+    (('thing', 'rest'), ('r0', 'r1', 'r2'))
+    """
+    labels, names = labelled(masks, *image.shape[:2])
+    hole = labels < 0
+    if holes != "rest" and hole.any():
+        pieces = np.where(hole, make_regions(image, holes).labels, -1)
+        size = np.bincount(pieces[hole])
+        large = size >= SLIVER * labels.size
+        labels = np.where(hole & np.append(large, False)[pieces], len(names) + pieces, labels)
+        names += tuple(f"r{len(names) + i}" for i in range(large.sum()))
+    labels = np.where(labels < 0, labels.max() + 1, labels)
+    numbers = np.unique(labels, return_inverse=True)[1].reshape(labels.shape)
+    return Regions(numbers, names if numbers.max() < len(names) else (*names, "rest"))
 
 
 def _numbered(labels: np.ndarray) -> Regions:
