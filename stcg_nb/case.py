@@ -66,8 +66,8 @@ class Case:
             image: A path, a PIL image, or an array ``[height, width, 3]``.
             question: The question alone; the model's prompt template is added to it.
             model: A loaded model, or a name for `stcg_nb.load_model`.
-            regions: ``"slic"``, ``"slic:30"``, ``"grid"``, ``"grid:8x8"`` or `Regions` of the image at
-                its original size.
+            regions: ``"slic"``, ``"slic:30"``, ``"grid"``, ``"grid:8x8"``, a file of masks, or `Regions` of the image
+                at its original size.
             answer: The answer to score; the model's greedy answer if left out.
 
         Raises:

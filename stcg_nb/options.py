@@ -100,7 +100,7 @@ class Options(Strict):
     )
     regions: Annotated[str | InstanceOf[Regions], Checked(check_regions)] = Field(
         default=REGIONS,
-        description="what counts as a region: slic, slic:30 for about 30 superpixels, grid, grid:8x8",
+        description="what counts as a region: slic for one a thing, slic:30 for about 30, grid, grid:8x8, a file of masks",
     )
     perturbations: Annotated[tuple[str, ...], one_of(PERTURBATIONS)] = Field(
         default=DEFAULT,

@@ -6,7 +6,13 @@ measure that is registered in `card_measures`.
 
 from stcg_nb.faithfulness.card import measure_card, measure_game, measure_question
 from stcg_nb.faithfulness.card_measures import MEASURES, measure
-from stcg_nb.faithfulness.ground_truth import pointing, relevance_mass, relevance_rank
+from stcg_nb.faithfulness.ground_truth import (
+    evidence_recall,
+    objects_whole,
+    pointing,
+    relevance_mass,
+    relevance_rank,
+)
 from stcg_nb.faithfulness.measures import (
     factorial,
     held_out_masks,
@@ -21,6 +27,7 @@ __all__ = [
     "MEASURES",
     "RemovalCurves",
     "answer_probability",
+    "evidence_recall",
     "factorial",
     "held_out_masks",
     "interaction_faithfulness",
@@ -30,6 +37,7 @@ __all__ = [
     "measure_card",
     "measure_game",
     "measure_question",
+    "objects_whole",
     "pointing",
     "relevance_mass",
     "relevance_rank",

@@ -89,9 +89,9 @@ def measure_question(model: Model, shuffled: Model, scene: Scene, question: Ques
         scene, question: That it answers correctly.
         masks: For each causal graph.
     """
-    truth = np.any([scene.objects[k].mask for k in question.rests_on], axis=0) if question.rests_on else None
+    evidence = np.stack([scene.objects[k].mask for k in question.rests_on]) if question.rests_on else None
     case = Case.read(scene.image, question.text, model, answer=question.answer)
-    card = measure_game(Game(case), shuffled, masks, scene.seed, truth)
+    card = measure_game(Game(case), shuffled, masks, scene.seed, evidence)
     return {key: entry["value"] for key, entry in card["measures"].items()}
 
 
@@ -100,7 +100,7 @@ def measure_game(
     shuffled: Model,
     masks: int = MASKS,
     seed: int = 0,
-    truth: np.ndarray | None = None,
+    evidence: np.ndarray | None = None,
     graph_seed: int = 0,
 ) -> dict[str, Any]:
     """The card of one explanation: ``measures`` has value, label and role of each measure.
@@ -110,7 +110,7 @@ def measure_game(
         shuffled: The same model with its weights shuffled, as `Model.randomised` makes it.
         masks: For each causal graph; in all it takes some seven times as many forward passes.
         seed: Of held-out masks, baselines and disturbances.
-        truth: The pixels that the answer rests on, bool ``[height, width]``, where they are known.
+        evidence: The objects that the answer rests on, bool ``[object, height, width]``, where they are known.
         graph_seed: Of the causal graph's masks, as `stcg_nb.explain` was given it.
 
     Raises:
@@ -120,7 +120,7 @@ def measure_game(
         ``measure_game(Game(case), case.model.randomised(0))["measures"]["lds"]["value"]``
     """
     _check_weights(game.case.model)
-    context = Context(game, shuffled, masks, seed, truth, graph_seed)
+    context = Context(game, shuffled, masks, seed, evidence, graph_seed)
     measures = {}
     for key, measure in MEASURES.items():
         value = float(measure.value(context))

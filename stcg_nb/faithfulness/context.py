@@ -56,7 +56,7 @@ class Context:
         shuffled: The same model with its weights shuffled.
         n_masks: For each causal graph.
         seed: Of held-out masks, baselines and disturbances.
-        truth: The pixels that the answer rests on, bool ``[height, width]``; None where they are not known.
+        evidence: The objects that the answer rests on, bool ``[object, height, width]``; None where they are not known.
         graph_seed: Of the causal graph under test.
     """
 
@@ -64,7 +64,7 @@ class Context:
     shuffled: Model
     n_masks: int
     seed: int
-    truth: np.ndarray | None
+    evidence: np.ndarray | None
     graph_seed: int = 0
 
     @cached_property

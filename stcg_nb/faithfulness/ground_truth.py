@@ -17,6 +17,8 @@ import numpy as np
 
 from stcg_nb.errors import InputError
 
+WHOLE = 0.95  # share of an object's pixels that one region holds if the object is whole
+
 
 def pointing(weights: np.ndarray, labels: np.ndarray, truth: np.ndarray) -> float:
     """Pointing game: 1 if more than half of the strongest region lies on the truth, else 0.
@@ -75,6 +77,55 @@ def relevance_rank(weights: np.ndarray, labels: np.ndarray, truth: np.ndarray) -
     before = np.cumsum(size) - size
     taken = np.clip(k - before, 0, size)
     return float((taken * hits / size).sum() / k)
+
+
+def evidence_recall(weights: np.ndarray, labels: np.ndarray, objects: np.ndarray) -> float:
+    """Of the k objects that an answer rests on the share that is among the k strongest regions, in [0, 1].
+
+    A region stands for the object that covers more than half of it. Where regions tie for the last places, the result is the
+    expectation over all orders.
+
+    Args:
+        weights: ``[region]``.
+        labels: The regions, int ``[height, width]``.
+        objects: The objects, bool ``[object, height, width]``, at least one.
+
+    Raises:
+        InputError: For shapes that do not agree, weights that are not finite, or without objects.
+
+    >>> labels = np.array([[0, 0, 1, 2]])
+    >>> evidence_recall(np.array([3.0, 1.0, 2.0]), labels, np.array([labels == 0, labels == 1]))
+    0.5
+    """
+    weights, chances = np.asarray(weights, dtype=float), []
+    last = np.sort(weights)[-min(len(objects), len(weights))] if len(objects) and len(weights) else 0.0
+    ties = (min(len(objects), len(weights)) - (weights > last).sum()) / max((weights == last).sum(), 1)
+    for mask in objects:
+        _, area, inside = _regions(weights, labels, mask)
+        best = weights[inside > area / 2].max(initial=-np.inf)
+        chances.append(1.0 if best > last else ties if best == last else 0.0)
+    if not chances:
+        raise InputError("There are no objects; leave out questions whose answer rests on no object.")
+    return float(np.mean(chances))
+
+
+def objects_whole(labels: np.ndarray, objects: np.ndarray) -> float:
+    """The share of objects that lie in one region: it holds at least `WHOLE` of the object's pixels and little else, the object
+    being more than half of it.
+
+    Takes and raises the same as `evidence_recall`.
+
+    >>> labels = np.array([[0, 0, 1, 2]])
+    >>> objects_whole(labels, np.array([labels == 0, labels > 0]))
+    0.5
+    """
+    whole = []
+    for mask in objects:
+        _, area, inside = _regions(np.zeros(np.max(labels) + 1), labels, mask)
+        whole.append(((inside >= WHOLE * inside.sum()) & (inside > area / 2)).any())
+    if not whole:
+        raise InputError("There are no objects; leave out questions whose answer rests on no object.")
+    return float(np.mean(whole))
 
 
 def _regions(weights: np.ndarray, labels: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

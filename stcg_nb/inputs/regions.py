@@ -1,4 +1,4 @@
-"""Regions of an image: a partition of its pixels into superpixels, grid cells or hand-drawn boxes.
+"""Regions of an image: a partition of its pixels into superpixels, grid cells, hand-drawn boxes or the masks of a segmenter.
 
 Regions may have any shape, while a model reads patches. `Regions.patch_weights` relates the two by area.
 """
@@ -16,13 +16,13 @@ from scipy.ndimage import find_objects
 
 from stcg_nb.errors import InputError
 from stcg_nb.inputs.images import thumbnail
+from stcg_nb.inputs.segmenter_masks import Masks, check_file, is_file_name, labelled
 from stcg_nb.inputs.superpixels import superpixels
 
+SLIVER = 0.002  # share of an image below which a piece between masks is no region
 SLIC_SIDE = 512  # pixels of the longer side; larger images are scaled down for segmentation
-NUMBERS = (8, 12, 16, 24)  # numbers of superpixels, tried in turn
 REGIONS = "slic"
 _SLIC, _GRID = re.compile(r"slic(?::(\d{1,4}))?"), re.compile(r"grid(?::(\d{1,3})x(\d{1,3}))?")
-SAME = 8.0  # CIELAB units: largest root mean square distance to the mean colour at which regions count as uniform
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,11 +122,11 @@ def make_regions(image: np.ndarray, spec: str | Regions = REGIONS) -> Regions:
 
     Args:
         image: uint8 ``[height, width, 3]``.
-        spec: ``"slic"`` (8 to 24 superpixels, see `slic_regions`), ``"slic:30"`` (about 30), ``"grid"``, ``"grid:8x8"`` (rows x
-            columns), or `Regions` of this image.
+        spec: ``"slic"`` (one a thing, see `slic_regions`), ``"slic:30"`` (about 30), ``"grid"``, ``"grid:8x8"`` (rows x
+            columns), a file of masks (`mask_regions`), or `Regions` of this image.
 
     Raises:
-        InputError: For an unknown name, or regions of an image of another size.
+        InputError: For an unknown name, a file that holds no masks of this image, or regions of an image of another size.
 
     >>> make_regions(np.zeros((64, 64, 3), np.uint8), "grid:2x3").names
     ('r0', 'r1', 'r2', 'r3', 'r4', 'r5')
@@ -135,6 +135,8 @@ def make_regions(image: np.ndarray, spec: str | Regions = REGIONS) -> Regions:
         check_fit(image, spec)
         return spec
     check_regions(spec)
+    if is_file_name(spec):
+        return mask_regions(image, spec)
     if match := _SLIC.fullmatch(spec):
         return slic_regions(image, int(match[1]) if match[1] else None)
     match = _GRID.fullmatch(spec)
@@ -147,10 +149,13 @@ def check_regions(spec: str | Regions) -> None:
 
     >>> check_regions("grid:2x2")
     """
-    if isinstance(spec, str) and not (_SLIC.fullmatch(spec) or _GRID.fullmatch(spec)):
-        raise InputError(
-            f"{spec!r} names no regions; valid are 'slic', 'slic:30', 'grid' and 'grid:8x8' (rows x columns)."
-        )
+    if isinstance(spec, Regions) or _SLIC.fullmatch(spec) or _GRID.fullmatch(spec):
+        return None
+    if is_file_name(spec):
+        return check_file(spec)
+    raise InputError(
+        f"{spec!r} names no regions; valid are 'slic', 'slic:30', 'grid', 'grid:8x8' (rows x columns) and files of masks."
+    )
 
 
 def check_fit(image: np.ndarray, regions: Regions) -> None:
@@ -182,13 +187,12 @@ def grid_regions(image: np.ndarray, rows: int = 4, cols: int = 6) -> Regions:
 
 
 def slic_regions(image: np.ndarray, n: int | None = None) -> Regions:
-    """Divide an image into superpixels. The result is deterministic; `Regions.n` is the resulting number.
+    """Divide an image into regions that follow things. The result is deterministic; `Regions.n` is the resulting number.
 
     Args:
         image: uint8 ``[height, width, 3]``.
-        n: Approximate number of superpixels, 2 to 1,024. If left out, the smallest of 8, 12, 16 and 24 at which regions are
-            uniform in colour (root mean square distance to their mean at most 8 CIELAB units), or 24 if none is. Few regions are
-            preferred: each is one more player of a causal graph, which the same number of forward passes must cover.
+        n: Approximate number of regions, 2 to 1,024. If left out, one for each thing and one for the ground where things stand on
+            a plain ground, and up to 24 in other pictures (`stcg_nb.inputs.superpixels`).
 
     Raises:
         InputError: For n outside 2 to 1024.
@@ -201,24 +205,8 @@ def slic_regions(image: np.ndarray, n: int | None = None) -> Regions:
     if n is not None and not 2 <= n <= 1024:
         raise InputError(f"{n} superpixels were asked for; valid are 2 to 1024.")
     small = thumbnail(image, SLIC_SIDE)
-    for number in NUMBERS if n is None else (n,):
-        labels = superpixels(small, number).astype(np.int32)
-        if _spread(small, labels) <= SAME:
-            break
+    labels = superpixels(small, n).astype(np.int32)
     return _numbered(cv2.resize(labels, image.shape[1::-1], interpolation=cv2.INTER_NEAREST))
-
-
-def _spread(image: np.ndarray, labels: np.ndarray) -> float:
-    """Root mean square distance of pixels to the mean colour of their region, in CIELAB units.
-
-    Args:
-        image: uint8 ``[height, width, 3]``.
-        labels: int ``[height, width]``.
-    """
-    lab = cv2.cvtColor(image.astype(np.float32) / 255, cv2.COLOR_RGB2Lab).reshape(-1, 3)
-    count = np.bincount(labels.ravel())
-    means = np.stack([np.bincount(labels.ravel(), channel) / np.maximum(count, 1) for channel in lab.T], 1)
-    return float(np.sqrt(((lab - means[labels.ravel()]) ** 2).sum(1).mean()))
 
 
 def box_regions(image: np.ndarray, boxes: Mapping[str, Sequence[int]]) -> Regions:
@@ -252,6 +240,39 @@ def box_regions(image: np.ndarray, boxes: Mapping[str, Sequence[int]]) -> Region
         if i not in visible:
             raise InputError(f"The box {name!r} is hidden by earlier ones; leave it out or move it.")
     return Regions(labels, tuple(names[: len(visible)]))
+
+
+def mask_regions(image: np.ndarray, masks: Masks, holes: str = "rest") -> Regions:
+    """Regions from the masks of any segmenter. Where masks overlap the smaller wins (`stcg_nb.inputs.segmenter_masks`).
+
+    Args:
+        image: uint8 ``[height, width, 3]``.
+        masks: Bool ``[mask, height, width]``; a label map, int ``[height, width]``, 0 where nothing is; masks by name; or a file:
+            a PNG label map, .npy or .npz. Masks of another size but the same proportions are scaled.
+        holes: What no mask covers: ``"rest"``, one region of that name, or a name for `make_regions` that divides it, such as
+            ``"slic:12"``; pieces smaller than `SLIVER` of the image are ``"rest"`` then.
+
+    Raises:
+        InputError: For masks that cannot be read, have other proportions or cover nothing, an unknown name, or a mask called
+            ``"rest"`` beside a hole.
+
+    >>> image = np.zeros((8, 8, 3), np.uint8)
+    >>> mask = np.zeros((8, 8), bool)
+    >>> mask[2:5, 2:5] = True
+    >>> mask_regions(image, {"thing": mask}).names, mask_regions(image, [mask], holes="grid:1x2").names
+    (('thing', 'rest'), ('r0', 'r1', 'r2'))
+    """
+    labels, names = labelled(masks, *image.shape[:2])
+    hole = labels < 0
+    if holes != "rest" and hole.any():
+        pieces = np.where(hole, make_regions(image, holes).labels, -1)
+        size = np.bincount(pieces[hole])
+        large = size >= SLIVER * labels.size
+        labels = np.where(hole & np.append(large, False)[pieces], len(names) + pieces, labels)
+        names += tuple(f"r{len(names) + i}" for i in range(large.sum()))
+    labels = np.where(labels < 0, labels.max() + 1, labels)
+    numbers = np.unique(labels, return_inverse=True)[1].reshape(labels.shape)
+    return Regions(numbers, names if numbers.max() < len(names) else (*names, "rest"))
 
 
 def _numbered(labels: np.ndarray) -> Regions:

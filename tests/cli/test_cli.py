@@ -140,6 +140,7 @@ def bad(tmp_path) -> Path:
         ({"--estimator": "shap"}, "'shap' is no estimator; valid are attention, "),
         ({"--regions": "voronoi"}, "valid are 'slic'"),
         ({"--regions": "grid:999x999"}, "does not fit"),
+        ({"--regions": "missing.npz"}, "no file 'missing.npz'"),
         ({"--perturbations": "center_mask,blurr"}, "'blurr' is no perturbation; valid are center_mask"),
         ({"--strength": "1.5"}, "1.5"),
         ({"--strength": "nan"}, "nan"),

@@ -30,7 +30,7 @@ from stcg_nb.scenes.pictures import make_scene
 from stcg_nb.scenes.questions import Question
 from stcg_nb.stats.overlap import jaccard_top
 
-SCENE = make_scene(10**12 + 3, n_objects=2)
+SCENE = make_scene(10**12 + 5, n_objects=5)
 QUESTION = Question("what is left of the car?", "yes", "left", (0,))
 MASKS = 64
 CLOSE = 5e-4  # float32 values change a little with the images that share a batch
@@ -128,6 +128,14 @@ def test_removal_and_ground_truth_follow_the_node_weights(record, game):
     assert record["relevance_mass"] == pytest.approx(np.average(inside, weights=relevance), abs=CLOSE)
     assert 0 < record["relevance_mass"] < 1
 
+    full = np.ones(players, bool)
+    alone = [game(np.stack([full, np.arange(players) != game.n_words + i])) for i in range(len(regions))]
+    strongest = regions[np.argmax([two[0, 0] - two[1, 0] for two in alone])]
+    assert record["evidence_recall"] == (evidence[strongest].mean() > 0.5)
+    assert record["objects_whole"] == any(
+        (evidence & region).sum() >= 0.95 * evidence.sum() and evidence[region].mean() > 0.5 for region in regions
+    )
+
 
 def test_the_graph_predicts_and_the_baselines_do_not(record):
     assert tuple(record) == tuple(MEASURES)
@@ -137,7 +145,7 @@ def test_the_graph_predicts_and_the_baselines_do_not(record):
 
 
 def test_an_answer_that_rests_on_nothing_has_no_ground_truth(small, monkeypatch):
-    keys = ("pointing", "relevance_mass", "relevance_rank")
+    keys = ("pointing", "relevance_mass", "relevance_rank", "evidence_recall", "objects_whole")
     only(monkeypatch, *keys)
     absent = Question(QUESTION.text, "yes", "absent", ())
     assert measure_question(small, small, SCENE, absent, 24) == dict.fromkeys(keys)

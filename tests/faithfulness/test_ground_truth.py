@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stcg_nb.errors import InputError
-from stcg_nb.faithfulness.ground_truth import pointing, relevance_mass, relevance_rank
+from stcg_nb.faithfulness.ground_truth import evidence_recall, objects_whole, pointing, relevance_mass, relevance_rank
 
 quick = settings(max_examples=60, deadline=None, derandomize=True)
 seeds = st.integers(0, 2**32 - 1)
@@ -97,3 +97,62 @@ def test_a_map_without_positive_weight():
 def test_truth_of_what_does_not_fit(measure, weights, truth, says):
     with pytest.raises(InputError, match=says):
         measure(weights, STRIPES, truth)
+
+
+def test_evidence_recall_by_hand():
+    first, second = STRIPES == 0, STRIPES == 1
+    thin = np.zeros((4, 4), bool)
+    thin[2, 0] = True  # a quarter of region 2, which therefore stands for no object
+    objects = np.array([first, second])
+    for weights, expected in (
+        ([2, 1, 0, -1], 1),
+        ([2, 0, 1, -1], 0.5),
+        ([-2, -1, 5, 4], 0),
+        ([-1, -2, -3, -4], 1),  # order alone counts
+        ([5, 1, 1, 0], 0.75),  # two tie for the last place
+        ([0, 0, 0, 0], 0.5),  # two of four, by chance
+    ):
+        assert evidence_recall(np.array(weights, float), STRIPES, objects) == pytest.approx(expected), weights
+    assert evidence_recall(np.array([3.0, 1, 2, 0]), STRIPES, np.array([first, thin])) == 0.5
+    split = np.array([first | second, thin])  # an object of two regions takes one place with either
+    assert evidence_recall(np.array([0.0, 2, 1, 3]), STRIPES, split) == 0.5
+
+
+@quick
+@given(seeds)
+def test_evidence_recall_is_the_expectation_over_orders_of_tied_regions(seed):
+    rng = np.random.default_rng(seed)
+    labels = np.arange(6)[None].repeat(2, 0)
+    weights, found = rng.integers(0, 3, 6).astype(float), rng.permutation(6)[: rng.integers(1, 6)]
+    hits = []
+    for _ in range(2000):
+        order = rng.permutation(6)
+        top = order[np.argsort(-weights[order], kind="stable")][: len(found)]
+        hits.append(np.isin(found, top).mean())
+    objects = np.array([labels == i for i in found])
+    assert evidence_recall(weights, labels, objects) == pytest.approx(np.mean(hits), abs=0.04)
+
+
+def test_objects_whole_by_hand():
+    labels = np.zeros((10, 20), int)
+    labels[:, 10:] = 1
+    ninety_five, ninety, half = np.zeros((3, 10, 20), bool)
+    ninety_five[:, :10] = True
+    ninety_five[0, 10:15] = True  # 100 pixels in one region, five in the other
+    ninety[:, :10] = True
+    ninety[0, 10:16] = True  # six in the other: .943 in one
+    half[:5, :10] = True  # all in one region, of which it is half
+    for mask, expected in ((ninety_five, 1), (ninety, 0), (half, 0)):
+        assert objects_whole(labels, mask[None]) == expected
+    assert objects_whole(labels, np.array([ninety_five, ninety, half])) == pytest.approx(1 / 3)
+
+
+def test_objects_that_do_not_fit():
+    none = np.zeros((0, 4, 4), bool)
+    for call in (lambda: evidence_recall(np.ones(4), STRIPES, none), lambda: objects_whole(STRIPES, none)):
+        with pytest.raises(InputError, match="no objects"):
+            call()
+    with pytest.raises(InputError, match="height"):
+        objects_whole(STRIPES, np.ones((1, 3, 4), bool))
+    with pytest.raises(InputError, match="region"):
+        evidence_recall(np.ones(3), STRIPES, (STRIPES == 0)[None])

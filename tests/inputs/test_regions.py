@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from itertools import combinations
 
 import cv2
 import numpy as np
@@ -11,6 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stcg_nb.errors import InputError
+from stcg_nb.faithfulness.ground_truth import objects_whole
+from stcg_nb.inputs import superpixels as superpixels_module
 from stcg_nb.inputs.fills import FILLS, fill_region
 from stcg_nb.inputs.regions import (
     Regions,
@@ -20,7 +23,7 @@ from stcg_nb.inputs.regions import (
     run_lengths,
     slic_regions,
 )
-from stcg_nb.inputs.superpixels import _merge, _neighbours, superpixels
+from stcg_nb.inputs.superpixels import Merges, _contacts, _merge, superpixels
 from stcg_nb.scenes.pictures import make_scene
 
 SCENE = make_scene(10**12 + 5)
@@ -119,7 +122,9 @@ def test_regions_cannot_be_changed():
         regions.labels[0, 0] = 1
 
 
-@pytest.mark.parametrize(("spec", "n"), [("grid", 24), ("grid:3x5", 15), ("slic", 8), ("slic:24", 24)])
+@pytest.mark.parametrize(
+    ("spec", "n"), [("grid", 24), ("grid:3x5", 15), ("slic", len(SCENE.objects) + 1), ("slic:24", 24)]
+)
 def test_named_regions_are_partitions_and_always_the_same(spec, n):
     regions = make_regions(SCENE.image, spec)
     assert regions.n == n
@@ -159,11 +164,13 @@ def test_more_superpixels_than_pixels():
 
 
 @pytest.mark.parametrize("n", [5, 40])
-def test_superpixels_are_connected(n):
+def test_superpixels_are_in_one_piece_but_for_gaps(n):
     labels = superpixels(SCENE.image, n)
     assert np.unique(labels).tolist() == list(range(n))
+    gap = 1 + round(superpixels_module.GAP * min(labels.shape))
     for i in range(n):
-        assert cv2.connectedComponents((labels == i).astype(np.uint8), connectivity=4)[0] == 2
+        closed = cv2.dilate((labels == i).astype(np.uint8), np.ones((gap, gap), np.uint8))
+        assert cv2.connectedComponents(closed, connectivity=8)[0] == 2
 
 
 def test_superpixels_follow_objects():
@@ -200,46 +207,116 @@ def test_a_part_stays_with_its_object_rather_than_with_the_ground(monkeypatch):
     assert not together()
 
 
-def slow_merge(area, means, neighbours, n):
-    """Ward's rule with nothing kept: every pair of neighbours is weighed anew for each union."""
-    area, means = area.copy(), means.copy()
-    members = {i: {i} for i in range(len(area))}
-    touching = {frozenset((i, j)) for i, others in enumerate(neighbours) for j in others}
-    while len(members) > n and touching:
-        i, j = min(
-            (sorted(pair) for pair in touching),
-            key=lambda p: (
-                area[p[0]] * area[p[1]] / (area[p[0]] + area[p[1]]) * ((means[p[0]] - means[p[1]]) ** 2).sum()
-            ),
-        )
-        means[i] = (means[i] * area[i] + means[j] * area[j]) / (area[i] + area[j])
-        area[i] += area[j]
-        members[i] |= members.pop(j)
-        touching = {frozenset(i if k == j else k for k in pair) for pair in touching}
-        touching = {pair for pair in touching if len(pair) == 2}
-    return {frozenset(m) for m in members.values()}
+def slow_merge(area, means, contacts):
+    """The same rule with nothing kept: every pair of groups is weighed anew from its superpixels for each merge."""
+    groups, costs = [{i} for i in range(len(area))], []
+
+    def mean(group):
+        return sum(area[i] * means[i] for i in group) / sum(area[i] for i in group)
+
+    def cost(a, b):
+        shared = [contacts[i][j] for i in a for j in b if j in contacts[i]]
+        if not shared:
+            return np.inf
+        length, contrast = np.sum(shared, axis=0)
+        edge = min(1, contrast / length / superpixels_module.SHARP) if length else 1
+        weight = 1 / (1 / sum(area[i] for i in a) + 1 / sum(area[i] for i in b))
+        return edge * weight * ((mean(a) - mean(b)) ** 2).sum() / sum(area)
+
+    while len(groups) > 1:
+        a, b = min(combinations(groups, 2), key=lambda pair: cost(*pair))
+        if cost(a, b) == np.inf:
+            break
+        costs.append(cost(a, b))
+        groups = [g for g in groups if g not in (a, b)] + [a | b]
+    return costs
 
 
 @settings(max_examples=25, deadline=None)
-@given(st.integers(0, 2**31), st.integers(1, 8))
-def test_merging_is_wards_rule(seed, n):
+@given(st.integers(0, 2**31))
+def test_merging_is_wards_rule_times_the_edge(seed):
     rng = np.random.default_rng(seed)
-    fine = np.arange(20).reshape(4, 5).repeat(2, 0).repeat(2, 1)
-    area, means = rng.uniform(1, 9, 20), rng.normal(0, 1, (20, 3))
-    neighbours = _neighbours(fine)
-    for i, others in enumerate(neighbours):
-        y, x = divmod(i, 5)
-        inside = [(a, b) for a, b in ((y - 1, x), (y + 1, x), (y, x - 1), (y, x + 1)) if 0 <= a < 4 and 0 <= b < 5]
-        assert others == {a * 5 + b for a, b in inside}
-    expected = slow_merge(area, means, neighbours, n)
-    merged = _merge(area, means, neighbours, n)
-    assert {frozenset(np.flatnonzero(merged == g).tolist()) for g in set(merged.tolist())} == expected
-    assert len(expected) == n
+    area, means = rng.uniform(1, 9, 12), rng.normal(0, 1, (12, 3))
+    contacts = [{} for _ in area]
+    for i, j in combinations(range(12), 2):
+        if rng.random() < 0.3:
+            length = float(rng.integers(0, 3))  # 0 across a gap
+            contacts[i][j] = contacts[j][i] = (length, length * rng.uniform(0, 5))
+    expected = slow_merge(area, means, contacts)
+    pairs, costs = _merge(area.copy(), means.copy(), [dict(c) for c in contacts])
+    np.testing.assert_allclose(costs, expected, rtol=1e-9)
+    assert pairs.shape == (len(expected), 2)
+    merges = Merges(np.arange(12)[None], pairs, costs)
+    for n in (1, 5, 12, 99):
+        assert np.unique(merges.regions(n)).tolist() == list(range(max(12 - len(costs), min(n, 12))))
 
 
-def test_regions_that_do_not_touch_are_not_merged():
-    merged = _merge(np.ones(3), np.zeros((3, 1)), [{1}, {0}, set()], 1)
-    assert merged[0] == merged[1] != merged[2]
+def test_contacts_by_hand():
+    """Four stripes; a gap may be two pixels wide: stripe 1 is, and so is 2, which is no gap between what is like the ground."""
+    labels = np.array([[0] * 98 + [1] * 2 + [2] * 2 + [3] * 98]).repeat(200, 0)
+    lab = np.zeros((*labels.shape, 3), np.float32)
+    lab[labels == 3] = 30, 0, 40
+    for differs, across in (
+        ([1, 0, 1, 0], {(0, 2)}),
+        ([0, 1, 0, 1], {(1, 3)}),
+        ([0, 0, 1, 1], set()),
+        ([1, 0, 0, 1], set()),
+    ):
+        contacts = _contacts(labels, lab, np.array(differs, dtype=bool))
+        assert {(i, j) for i, c in enumerate(contacts) for j in c if i < j} == {(0, 1), (1, 2), (2, 3)} | across
+        assert all(contacts[i][j] == contacts[j][i] for i, c in enumerate(contacts) for j in c)
+        assert all(contacts[i][j] == (0, 0) for i, j in across)
+    assert contacts[0][1] == pytest.approx((200, 0), abs=2), "all but the blur of the edge two pixels on"
+    length, contrast = contacts[2][3]
+    soft = 50 / (
+        1 + 2 * np.exp(-1 / 2) + 2 * np.exp(-2) + 2 * np.exp(-9 / 2)
+    )  # the step, blurred by a Gaussian of one pixel
+    assert length == 200 and contrast == pytest.approx(200 * soft, rel=0.02)
+
+
+def test_a_gap_is_closed_between_things_only():
+    """Two dark bars two pixels apart are one thing; a light window behind a thin dark frame is not part of the light ground."""
+    image = np.full((200, 200, 3), 230, np.uint8)
+    image[40:80, 40:60] = image[40:80, 62:82] = 20, 20, 120
+    image[120:160, 40:80] = 120, 20, 20
+    image[122:140, 42:60] = 228  # the window
+    labels = superpixels(image, 3)
+    assert labels.max() == 2
+    assert labels[60, 50] == labels[60, 70] != labels[10, 10]
+    assert labels[130, 50] == labels[150, 70] != labels[10, 10]
+    image[40:80, 60:66] = 230  # now the bars are six pixels apart: two things
+    labels = superpixels(image, 4)
+    assert len({int(labels[y, x]) for y, x in ((60, 50), (60, 75), (150, 70), (10, 10))}) == 4
+
+
+def test_a_smooth_sky_stays_whole():
+    """A sky that darkens by 60 grey levels above a darker roof, as a photograph's: many colours, one thing."""
+    sky = np.linspace(220, 160, 200)[:, None].repeat(200, 1)
+    sky[150:] = 40
+    noise = np.random.default_rng(0).normal(0, 2, sky.shape)
+    image = np.clip(sky + noise, 0, 255).astype(np.uint8)[..., None].repeat(3, 2)
+    labels = superpixels(image, 2)
+    assert np.unique(labels[:147]).size == 1 and np.unique(labels[153:]).size == 1
+
+
+def test_each_thing_of_a_scene_is_one_region():
+    scenes = [make_scene(10**12 + 100 + i) for i in range(12)]
+    whole = []
+    for scene in scenes:
+        regions = slic_regions(scene.image)
+        assert regions.n == len(scene.objects) + 1
+        whole += [objects_whole(regions.labels, o.mask[None]) for o in scene.objects]
+    assert len(whole) > 30 and np.mean(whole) >= 0.9
+
+
+def test_pictures_that_show_no_things_on_a_plain_ground():
+    """Nothing at all; noise; a disc that fills the picture, whose corners are no ground."""
+    assert slic_regions(np.full((64, 64, 3), 128, np.uint8)).n == 8
+    assert slic_regions(np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)).n == 24
+    y, x = np.mgrid[:128, :128] - 63.5
+    disc = np.random.default_rng(0).normal(200, 5, (128, 128, 3)).clip(0, 255).astype(np.uint8)
+    disc[x**2 + y**2 > 60**2] = 0
+    assert slic_regions(disc).n >= 8
 
 
 def test_boxes_that_a_person_drew():

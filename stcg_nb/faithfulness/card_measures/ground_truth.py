@@ -1,4 +1,4 @@
-"""Do positive region weights, summed over steps, lie on the objects that the answer rests on?
+"""Do region weights, summed over steps, lie on the objects that the answer rests on, and is each of these objects one region?
 
 Undefined for questions that rest on an absence, and for pictures whose evidence is not known.
 """
@@ -33,9 +33,27 @@ def relevance_rank(context: Context) -> float:
     return _compared(context, ground_truth.relevance_rank)
 
 
+@measure("evidence_recall", "objects of the evidence among the strongest regions", "ours")
+def evidence_recall(context: Context) -> float:
+    """Of the k objects of the evidence the share that is among the k regions of largest leave-one-out effect."""
+    if context.evidence is None:
+        return math.nan
+    game = context.game
+    effects = context.left_out.effects[:, game.n_words :].sum(0)  # [region]
+    return ground_truth.evidence_recall(effects, game.case.regions.labels, context.evidence)
+
+
+@measure("objects_whole", "objects of the evidence in one region", "context")
+def objects_whole(context: Context) -> float:
+    """The share of these objects that one region holds."""
+    if context.evidence is None:
+        return math.nan
+    return ground_truth.objects_whole(context.game.case.regions.labels, context.evidence)
+
+
 def _compared(context: Context, compare: Callable[[np.ndarray, np.ndarray, np.ndarray], float]) -> float:
-    if context.truth is None:
+    if context.evidence is None:
         return math.nan
     game = context.game
     weights = np.maximum(context.causes.node[:, game.n_words :], 0).sum(0)  # [region]
-    return compare(weights, game.case.regions.labels, context.truth)
+    return compare(weights, game.case.regions.labels, np.any(context.evidence, axis=0))
