@@ -13,6 +13,7 @@ from stcg_nb.faithfulness.disturbances import disturbed
 from stcg_nb.faithfulness.measures import held_out_masks
 from stcg_nb.interventions.causal_graph import Causes, find_causes
 from stcg_nb.interventions.masking import Game, LeftOut
+from stcg_nb.interventions.robust import Ranges, under_fills
 from stcg_nb.interventions.verdicts import attended
 from stcg_nb.models import Model
 
@@ -82,6 +83,24 @@ class Context:
     def left_out(self) -> LeftOut:
         """Values with everything present and without each player."""
         return self.game.leave_one_out()
+
+    def exact(self, links: np.ndarray) -> np.ndarray:
+        """Exact interactions of some of the causal graph's links, int ``[link]``, measured anew, nats, ``[step, link]``."""
+        contrasts = self.causes.contrasts
+        probes = np.unique(contrasts.matrix[links].indices)
+        values = np.zeros((len(contrasts.probes), len(self.causes.node)))
+        values[probes] = self.game(contrasts.probes[probes])
+        return np.asarray((contrasts.matrix[links] @ values).T)
+
+    def under(self, fill: str) -> Ranges:
+        """The causal graph's effects and weights over its own fill and another one."""
+        if fill not in self._under:
+            self._under[fill] = under_fills(self.game, self.causes, (fill,))
+        return self._under[fill]
+
+    @cached_property
+    def _under(self) -> dict[str, Ranges]:
+        return {}
 
     @cached_property
     def attention(self) -> Alignment:

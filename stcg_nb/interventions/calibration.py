@@ -23,6 +23,7 @@ from stcg_nb.interventions.contrasts import Contrasts
 from stcg_nb.interventions.surrogate import Surrogate
 
 FEWEST = 3  # errors of one kind; with fewer, both kinds are pooled
+PRIOR = 10  # errors as large as the posterior says, which are added so that few errors do not decide alone
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +32,7 @@ class Calibration:
 
     Attributes:
         floor: tau, nats, ``[step]``.
-        scale: Root of the mean squared error over the mean posterior variance, ``[step]``; 1 where nothing was drawn.
+        scale: Root of the mean squared error over the mean posterior variance, shrunk towards 1, ``[step]``.
         pair, triple: c for probes without two and without three players, ``[step]``; infinite where nothing was drawn.
     """
 
@@ -77,7 +78,8 @@ def calibrate(errors: np.ndarray, deviations: np.ndarray, triple: np.ndarray) ->
     scaled = errors**2 / np.maximum(deviations**2 + floor**2, np.finfo(float).tiny)
     kinds = [scaled[~triple], scaled[triple]]
     pair, three = (_factor(kind if len(kind) >= FEWEST else scaled) for kind in kinds)
-    scale = np.sqrt((errors**2).mean(0) / np.maximum((deviations**2).mean(0), np.finfo(float).tiny))
+    ratio = (errors**2).mean(0) / np.maximum((deviations**2).mean(0), np.finfo(float).tiny)
+    scale = np.sqrt((len(errors) * ratio + PRIOR) / (len(errors) + PRIOR))
     return Calibration(floor, pair, three, scale)
 
 

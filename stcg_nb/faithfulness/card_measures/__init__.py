@@ -13,7 +13,9 @@ from stcg_nb.registry import import_all
 
 __all__ = ["MEASURES", "Measure", "Role", "measure"]
 
-ROW_ORDER = ("prediction", "leave_one_out", "interactions", "stability", "ground_truth", "removal", "retention")
+ROW_ORDER = (
+    "prediction", "leave_one_out", "interactions", "calibration", "stability", "fills", "ground_truth", "removal", "retention",
+)  # fmt: skip
 
 for _module in ROW_ORDER:
     import_module(f"{__name__}.{_module}")
