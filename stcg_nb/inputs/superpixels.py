@@ -13,7 +13,7 @@
 4. How many regions are left? Where a picture shows things on a plain ground, parts merge at small costs, and the first merge of a
    thing with the ground costs many times as much. So the cut is at the largest jump of the cost, if it is `JUMP`-fold or more and
    what it leaves can be a ground with things: regions uniform in colour, and small but for the one along the rim. A photograph has
-   no such jump; it keeps `FEWEST` to `MOST` regions, as many as there are merges that cost something.
+   no such jump; it keeps `FEWEST` to `MOST` regions, fewer where merges cost next to nothing.
 """
 
 from __future__ import annotations
@@ -35,10 +35,11 @@ FARTHEST = 25.0  # CIELAB units at which that distance is capped; half of it tel
 SHARP = 3.0  # CIELAB units from pixel to pixel at a sharp edge, after a blur of one pixel
 GAP = 0.01  # widest gap between parts of a thing, as a share of the image's shorter side
 JUMP = 4.0  # factor by which the cost must jump where things end
-FREE = 2.0  # costs below it are one: what a plain ground's grain and shading cost
-SAME = 12.0  # CIELAB units: largest root mean square distance to the mean colour of regions that can be things
+PLAIN = 5.0  # costs below it are as one where jumps are sought: grain and shading of a plain ground
+SAME = 15.0  # CIELAB units: largest root mean square distance to the mean colour of regions that can be things
 SMALL = 0.25  # largest share of the image that a thing covers
 FEWEST, MOST = 8, 24  # regions of a picture without a jump
+FREE = 2.0  # merges that cost no more are made even if fewer than `MOST` regions are left
 
 Contacts = list[dict[int, tuple[float, float]]]
 """For each superpixel its neighbours: length of the shared edge in pixels, 0 across a gap, and contrast summed along it."""
@@ -69,7 +70,7 @@ class Merges(NamedTuple):
 
         A cost jumps by its ratio to the highest before it.
         """
-        before = np.maximum.accumulate(np.maximum(self.costs, FREE))[-MOST:-1]
+        before = np.maximum.accumulate(np.maximum(self.costs, PLAIN))[-MOST:-1]
         jump = self.costs[1 - MOST :] / before
         left = len(jump) + 1 - np.arange(len(jump))
         return [int(left[k]) for k in np.argsort(-jump, kind="stable") if jump[k] >= JUMP]
