@@ -4,8 +4,8 @@
     python benchmarks/faithfulness.py --on scenes --n 200 --seed 4242 --keys lds lds_graph trust_error
     python benchmarks/faithfulness.py --on easy-vqa --n 60 --out easy.jsonl
 
-*scenes*: `--n` questions about fresh scenes of `--seed` that the model answers correctly. *easy-vqa*: the first `--n` test questions of
-easy-VQA, one a picture. *photographs*: those that scikit-image ships, each with the questions of `QUESTIONS`, and the model's own
+*scenes*: `--n` questions about fresh scenes of `--seed` that the model answers correctly. *easy-vqa*: the first `--n` test questions
+of easy-VQA. *photographs*: those that scikit-image ships, each with the questions of `QUESTIONS`, and the model's own
 answers. The embedded models have never seen a photograph. The method was tuned on `TUNED` only; the others are `HELD_OUT`.
 Means over questions with 95 % intervals, clustered by picture.
 """

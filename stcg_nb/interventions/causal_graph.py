@@ -125,8 +125,9 @@ def find_causes(game: Game, n_masks: Masks = MASKS, seed: int = 0) -> Causes:
         return _causes(explore(measured, int(n_masks), seed), seed)
     n = max(FIRST, 2 * game.n_players)
     while True:
+        before = len(measured)
         causes = _causes(explore(measured, n, seed), seed)
-        if causes.trust.value >= TRUSTED or n >= MOST or len(measured) < n:
+        if causes.trust.value >= TRUSTED or n >= MOST or len(measured) == before:  # few players allow no more masks
             return causes
         n = min(2 * n, MOST)
 

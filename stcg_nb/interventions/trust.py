@@ -11,7 +11,7 @@ high, since the posterior takes the fitted parameters for known.
 
 Trust is the mean of both from `ENOUGH` random masks on, with fewer it is the posterior's alone. The interval is that of a Spearman
 correlation with as many masks as were drawn at random (Bonett and Wright 2000, doi 10.1007/BF02294183): atanh(trust) +- 1.96
-sqrt((1 + trust^2 / 2) / (masks - 3)).
+sqrt((1 + trust^2 / 2) / (masks - 3)). Where the two estimates lie further apart, it reaches from one to the other.
 
 `curve` says the same of the graph's k strongest links: their rank correlation with the surrogate's scores, times trust.
 """
@@ -67,7 +67,8 @@ def estimate(
     if math.isnan(value) or number <= 4:
         return Trust(value, -1.0, 1.0)
     z, half = math.atanh(min(value, 1 - 1e-9)), 1.96 * math.sqrt((1 + value**2 / 2) / (number - 3))
-    return Trust(value, math.tanh(z - half), math.tanh(z + half))
+    ends = [by_posterior, *([] if math.isnan(crossed) else [crossed])]
+    return Trust(value, min(math.tanh(z - half), *ends), max(math.tanh(z + half), *ends))
 
 
 def curve(predicted: Sequence[np.ndarray], scores: np.ndarray, rate: np.ndarray, trust: Trust) -> np.ndarray:
