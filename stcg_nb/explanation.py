@@ -28,12 +28,14 @@ from stcg_nb.case import Case, Image
 from stcg_nb.graph import temporal
 from stcg_nb.graph.build import build
 from stcg_nb.graph.links import links_by_cause
+from stcg_nb.graph.schema import MATTERS
 from stcg_nb.graph.stcg import STCG
 from stcg_nb.inputs.images import blank, read_image, thumbnail
 from stcg_nb.inputs.perturbations import Perturbed, perturb
 from stcg_nb.inputs.regions import Regions, make_regions
 from stcg_nb.interventions.causal_graph import Causes, find_causes
-from stcg_nb.interventions.graph_arrays import Arrays, causal_effects, single_effects
+from stcg_nb.interventions.graph_arrays import Arrays, causal_effects, grouped, single_effects
+from stcg_nb.interventions.groups import Group, find_groups
 from stcg_nb.interventions.masking import Game, without
 from stcg_nb.interventions.perturbation_effects import delta_p, delta_w, delta_w_js
 from stcg_nb.interventions.robust import under_fills
@@ -127,7 +129,16 @@ def _causal(game: Game, causes: Causes | None, effect: np.ndarray, options: Opti
     case = game.case
     heads = case.model.heads(case.image, case.prompt, case.answer)
     ranges = under_fills(game, causes, options.fills)
-    return causal_effects(game.n_words, causes, ranges, attended(case, heads, options.seed))
+    arrays = causal_effects(game.n_words, causes, ranges, attended(case, heads, options.seed))
+    return {**arrays, **grouped(_groups(game, causes), game.case.regions.n)}
+
+
+def _groups(game: Game, causes: Causes) -> list[Group]:
+    """Groups of regions, from the pairs of regions that were tried."""
+    pairs = causes.pairs
+    known = causes.tried[: len(pairs)] & (pairs[:, 0] >= game.n_words)
+    effects = causes.node[:, game.n_words :]
+    return find_groups(game, effects, pairs[known] - game.n_words, causes.edge[:, known], MATTERS)
 
 
 def _shares(by_attention: Alignment) -> Arrays:

@@ -114,6 +114,12 @@ SCHEMA: dict[str, Variable] = {
     "link_high": Variable(("link",), "float64", "nats", "largest weight under the fills that were tried"),
     "link_coefficient": Variable(("link",), "float64", "ranks", "coefficient of the link in the sparse graph"),
     "link_verdict": Variable(("link",), _TEXT, "", "the same of a link between word and region; empty for other links"),
+    "group_kind": Variable(
+        ("group",), _TEXT, "", "as one, or stand-ins: regions that belong together (`stcg_nb.interventions.groups`)"
+    ),
+    "group_step": Variable(("group",), "int64", "", "the step at which they do"),
+    "group_region": Variable(("group", "region"), "bool", "", "which regions belong to the group"),
+    "group_effect": Variable(("group",), "float64", "nats", "v with everything less v without all of them"),
     "curve_links": Variable(("size",), "int64", "", "numbers of links at a step"),
     "curve_lds": Variable(
         ("size",), "float64", "1", "estimated LDS of the graph with so many links, the most telling first"

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from stcg_nb.attention.alignment import Alignment
 from stcg_nb.interventions.causal_graph import Causes
+from stcg_nb.interventions.groups import Group
 from stcg_nb.interventions.robust import Ranges
 from stcg_nb.interventions.verdicts import UNCLEAR, matters, verdict
 
@@ -26,7 +29,7 @@ def single_effects(effect: np.ndarray, n_words: int) -> Arrays:
         **by_player("effect", effect, n_words), **by_player("low", effect, n_words), **by_player("high", effect, n_words),
         **by_player("verdict", np.full(effect.shape, "", dtype=str), n_words), **by_player("coefficient", nothing, n_words),
         "intercept": nothing[:, 0], **links, **places, "link_verdict": np.zeros(0, dtype=str),
-        "curve_links": np.zeros(0, dtype=np.int64), "curve_lds": np.zeros(0),
+        "curve_links": np.zeros(0, dtype=np.int64), "curve_lds": np.zeros(0), **grouped([], effect.shape[1] - n_words),
     }  # fmt: skip
 
 
@@ -59,6 +62,19 @@ def causal_effects(n_words: int, causes: Causes, ranges: Ranges, attended: Align
         **{f"link_{k}": v[step, link] for k, v in weights.items()},
         "curve_links": causes.sizes.astype(np.int64), "curve_lds": causes.curve,
     }  # fmt: skip
+
+
+def grouped(groups: Sequence[Group], n_regions: int) -> Arrays:
+    """The arrays of groups of regions."""
+    members = np.zeros((len(groups), n_regions), dtype=bool)
+    for row, group in zip(members, groups, strict=True):
+        row[list(group.regions)] = True
+    return {
+        "group_kind": np.array([group.kind for group in groups], dtype=str),
+        "group_step": np.array([group.step for group in groups], dtype=np.int64),
+        "group_region": members,
+        "group_effect": np.array([group.effect for group in groups], dtype=float),
+    }
 
 
 def by_player(name: str, values: np.ndarray, n_words: int) -> Arrays:

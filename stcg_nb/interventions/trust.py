@@ -10,8 +10,9 @@ masks this is too low, since a group is a large part of them, and noisy.
 high, since the posterior takes the fitted parameters for known.
 
 Trust is the mean of both from `ENOUGH` random masks on, with fewer it is the posterior's alone. The interval is that of a Spearman
-correlation with as many masks as were drawn at random (Bonett and Wright 2000, doi 10.1007/BF02294183): atanh(trust) +- 1.96
-sqrt((1 + trust^2 / 2) / (masks - 3)). Where the two estimates lie further apart, it reaches from one to the other.
+correlation with as many values as there are pictures, since masks that share one are alike (Bonett and Wright 2000, doi
+10.1007/BF02294183): atanh(trust) +- 1.96 sqrt((1 + trust^2 / 2) / (pictures - 3)). Where the two estimates lie further apart, it
+reaches from one to the other.
 
 `curve` says the same of the graph's k strongest links: their rank correlation with the surrogate's scores, times trust.
 """
@@ -64,9 +65,9 @@ def estimate(
     number = len(rate)
     crossed = _averaged(surrogate.left_out(groups), values, rate) if number >= ENOUGH else math.nan
     value = (by_posterior + crossed) / 2 if not math.isnan(crossed) else by_posterior
-    if math.isnan(value) or number <= 4:
+    if math.isnan(value) or len(groups) <= 3:
         return Trust(value, -1.0, 1.0)
-    z, half = math.atanh(min(value, 1 - 1e-9)), 1.96 * math.sqrt((1 + value**2 / 2) / (number - 3))
+    z, half = math.atanh(min(value, 1 - 1e-9)), 1.96 * math.sqrt((1 + value**2 / 2) / (len(groups) - 3))
     ends = [by_posterior, *([] if math.isnan(crossed) else [crossed])]
     return Trust(value, min(math.tanh(z - half), *ends), max(math.tanh(z + half), *ends))
 
