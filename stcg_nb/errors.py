@@ -60,7 +60,7 @@ def invalid(error: ValidationError, name: str = "", fields: Mapping[str, FieldIn
     first = error.errors()[0]
     given, kind = first["input"], first["type"]
     entries = "".join(f"[{place}]" for place in first["loc"] if isinstance(place, int))
-    name = f"{name or first['loc'][0]}{entries}"
+    name = f"{name or next(iter(first['loc']), '')}{entries}"
     context = first.get("ctx", {})
     if isinstance(context.get("error"), InputError):
         return InputError(str(context["error"]))
@@ -78,7 +78,13 @@ def invalid(error: ValidationError, name: str = "", fields: Mapping[str, FieldIn
     if field is not None and get_origin(field.annotation) is tuple:
         verb = "is" if len(first["loc"]) == 1 else "holds"
         return InputError(f"{first['loc'][0]} {verb} {given!r}; it must be a {_list_said(field.annotation)}.")
-    return InputError(f"{name} is {given!r}; it must be {_EXPECTED.get(kind, first['msg'].lower())}.")
+    named = [
+        e["ctx"]["expected"]
+        for e in error.errors()
+        if e["type"] == "literal_error" and e["loc"][:1] == first["loc"][:1]
+    ]
+    expected = " or ".join([_EXPECTED.get(kind, first["msg"].lower()), *named])
+    return InputError(f"{name} is {given!r}; it must be {expected}.")
 
 
 def _list_said(annotation: Any) -> str:

@@ -5,8 +5,9 @@
 3. An estimator aligns words and answer steps with patches by attention; each patch is split among the regions by area.
 4. Leave-one-out: each word is cut and each region removed, one at a time; the effect is the loss of each step's log-odds. These are
    interventions, so they show what the answer rests on, while attention only correlates with it.
-5. A causal graph is fitted to masks that remove several players at once (`stcg_nb.interventions.causal_graph`). It adds intervals,
-   interactions and verdicts on attention. The STCG keeps alignment and causal weights side by side.
+5. A causal graph is fitted to masks that remove several players at once (`stcg_nb.interventions.causal_graph`). It adds interactions,
+   verdicts on attention, and how far it can be trusted; further fills tell what depends on the fill. The STCG keeps alignment and
+   causal weights side by side.
 6. The whole image is blanked: the loss of each step's log-odds is its visual reliance.
 7. Persistence and drift over the answer's steps are tested against the same steps in other orders (`stcg_nb.graph.temporal`). They
    use causal links if a causal graph was fitted, else links by attention.

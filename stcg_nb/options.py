@@ -11,16 +11,18 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, InstanceOf, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, InstanceOf, ValidationError, model_validator
 from pydantic_core import core_schema
 
 from stcg_nb.attention.alignment import ESTIMATOR, ESTIMATORS
-from stcg_nb.errors import invalid
+from stcg_nb.errors import InputError, invalid
+from stcg_nb.graph.trust import TRUSTED
 from stcg_nb.inputs.fills import FILL, FILLS
 from stcg_nb.inputs.perturbations import DEFAULT, PERTURBATIONS, STRENGTH
 from stcg_nb.inputs.regions import REGIONS, Regions, check_regions
-from stcg_nb.interventions.causal_graph import MASKS, MOST, TRUSTED, Masks, check_masks
+from stcg_nb.interventions.causal_graph import MASKS, MIN_MASKS, MOST, Masks, check_masks
 from stcg_nb.interventions.masking import check_removal, removals
+from stcg_nb.interventions.robust import check_fills
 from stcg_nb.registry import Registry
 
 
@@ -132,6 +134,16 @@ class Options(Strict):
         strict=False,
         description="further fills under which effects and links are measured again; what changes sign is not drawn",
     )
+
+    @model_validator(mode="after")
+    def _fills_can_be_tried(self) -> Self:
+        check_fills(self.removal, self.fills)
+        if self.fills and not self.masks:
+            raise InputError(
+                f"fills are {', '.join(self.fills)} and masks is 0; a causal graph is what is measured again, so give no fills, or "
+                f"at least {MIN_MASKS} masks."
+            )
+        return self
 
     def but(self, **changes: Any) -> Self:
         """A copy with some options changed.

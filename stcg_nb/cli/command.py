@@ -6,6 +6,7 @@ import argparse
 import typing
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
@@ -57,13 +58,25 @@ def add_options(parser: argparse.ArgumentParser, record: type[Options]) -> None:
 
     for name, field in record.model_fields.items():
         kinds = {float, int} & {field.annotation, *typing.get_args(field.annotation)}
+        read: Callable[[str], Any] = kinds.pop() if kinds else str
+        if field.annotation not in (int, float):
+            read = partial(_number_or_text, read)
         parser.add_argument(
-            f"--{name}", type=kinds.pop() if kinds else str, help=help_text(name, record).replace("%", "%%")
-        )
+            f"--{name}", type=read, nargs="+" if isinstance(field.default, tuple) else None,
+            help=help_text(name, record).replace("%", "%%"),
+        )  # fmt: skip
+
+
+def _number_or_text(kind: Callable[[str], Any], text: str) -> Any:
+    """A number, or the text of an option that also takes a name, which the record checks."""
+    try:
+        return kind(text)
+    except ValueError:
+        return text
 
 
 def given_options(args: argparse.Namespace, record: type[Record]) -> Record:
-    """The record of the options that were given on the command line; lists of names are separated by commas.
+    """The record of the options that were given on the command line; lists of names are separated by spaces or commas.
 
     Raises:
         InputError: If a value is invalid.
@@ -72,7 +85,7 @@ def given_options(args: argparse.Namespace, record: type[Record]) -> Record:
     for name, field in record.model_fields.items():
         value = getattr(args, name)
         if value is not None and isinstance(field.default, tuple):
-            value = tuple(part.strip() for part in value.split(",") if part.strip())
+            value = tuple(part.strip() for part in ",".join(value).split(",") if part.strip())
         if value is not None:
             given[name] = value
     return record(**given)

@@ -5,8 +5,8 @@
    Regions are matched by the assignment with the largest total intersection over union; a pair needs at least `OVERLAP`.
    Images of different sizes are compared at the first one's size.
 2. *Subtract* the weights of links whose two ends are matched. A link that only one graph has counts as zero in the other.
-3. *Judge* each change: it is sure if both links have intervals and these do not overlap. The interval of an exactly measured
-   link is its weight alone, so any change between two such links is sure.
+3. *Judge* each change: it is sure if both links were tried and their ranges over the fills do not overlap. The range of a link that
+   was tried under one fill is its weight alone, which is exact, so any change between two such links is sure.
 
 A change of weight shows that the two answers rest on different things. It does not show which difference of the inputs caused it.
 """
@@ -32,7 +32,7 @@ OVERLAP = 0.3  # smallest intersection over union of two matched regions
 class Change(NamedTuple):
     """A link's weights in the first graph (``before``) and the second (``after``); node names and step are the first graph's.
 
-    ``sure`` is True if the two intervals do not overlap. Weights have the units of the link's kind (`stcg_nb.graph.stcg`).
+    ``sure`` is True if the two ranges do not overlap. Weights have the units of the link's kind (`stcg_nb.graph.stcg`).
     """
 
     source: str
@@ -137,14 +137,14 @@ def _order(node: str) -> tuple[bool, int]:
 
 
 def _span(edge: Edge | None) -> tuple[float, float] | None:
-    """A link's interval; (0, 0) for a link that a graph does not have; None for a weight without an interval."""
+    """A link's range; (0, 0) for a link that a graph does not have; None for a weight without a range."""
     if edge is None:
         return 0.0, 0.0
     return None if edge.low is None or edge.high is None else (edge.low, edge.high)
 
 
 def _apart(a: tuple[float, float] | None, b: tuple[float, float] | None) -> bool:
-    """Whether two intervals do not overlap; False if one is missing."""
+    """Whether two ranges do not overlap; False if one is missing."""
     return a is not None and b is not None and (a[1] < b[0] or b[1] < a[0])
 
 

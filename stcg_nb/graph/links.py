@@ -1,7 +1,7 @@
 """Links between words, regions and steps from causal effects, in the form in which attention gives them: at least 0.
 
-A step is linked with the words and regions that support it: those whose effect has a 95 % interval above zero. The link of a word
-with a region is their strongest interaction at any step.
+A step is linked with the words and regions that support it: those whose effect is above zero under every fill that was tried. The
+link of a word with a region is their strongest interaction at any step.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ _NEEDED = (
 
 
 def _support(low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    """The middle of each interval above zero, else 0, in nats; ``[step, player]``, as both arguments."""
+    """The middle of each range above zero, else 0, in nats; ``[step, player]``, as both arguments."""
     return np.where(low > 0, (low + high) / 2, 0)
 
 

@@ -25,8 +25,7 @@ class View:
             a causal graph has.
         top: Largest number of links to draw, the strongest first.
         step: The answer step to show, from 0; None: all steps.
-        min_effect: Show only links whose whole interval lies further from zero than this, in nats. A link without an interval is
-            judged by its weight.
+        min_effect: Show only links that lie further from zero than this, in nats, under every fill that was tried.
         node: A word, region or step, such as ``"word:3"``, whose links stand out from all others.
 
     Raises:
@@ -74,7 +73,7 @@ class Shown:
         spurious: Links that attention shows but whose effect does not matter, at most `SPURIOUS`.
         strongest: The largest |weight| of drawn and dimmed links; 1 if there are none.
         total: Number of links from which `drawn` was chosen.
-        unsure: Number of links left out because their interval is not beyond the limit.
+        unsure: Number of links left out because they are not beyond the limit under every fill.
         small: Number of links left out because their effect does not matter, without those in `spurious`.
     """
 
@@ -122,7 +121,7 @@ def players(edge: Edge) -> tuple[str, ...]:
 
 
 def surely_beyond(edge: Edge, nats: float = 0.0) -> bool:
-    """Whether the whole interval lies further from zero than `nats`; without an interval, whether the weight does.
+    """Whether a link lies further from zero than `nats` under every fill; where nothing was tried, whether its weight does.
 
     >>> surely_beyond(Edge("word:0", "step:0", 0, "counterfactual", 1.0, 0.5, 1.5), 0.4)
     True

@@ -25,6 +25,10 @@ def json_text(stcg: STCG) -> str:
     do not exist are null; there is no NaN. Effects and v are in nats. ``nodes`` are the main effects: what a step loses without a
     word or region. ``coefficient`` and ``intercepts`` are those of the sparse causal graph, which predicts the ranks of masks,
     from 0 to 1 (`stcg_nb.interventions.sparse`); without a causal graph they are 0. A ``triple`` edge has a ``third`` end.
+    ``low`` and ``high`` are the smallest and largest weight over the ``fills`` that were tried beside ``removal``; where there were
+    none, both are the weight, which is exact. ``trust`` is the estimated LDS of the graph on inputs that it has not seen, with its
+    95 % interval ``trust_low`` to ``trust_high``; null where it is not defined. ``curve`` estimates the same of the graph with so
+    many ``links`` at each step. ``masks`` is how many were run, ``masks_asked`` how many were asked for.
     ``share`` is the part of attention to all words (or regions) that goes to this one, ``rank`` its place among them: beside a
     ``verdict`` they say what it was drawn from.
     """
@@ -40,6 +44,7 @@ def json_text(stcg: STCG) -> str:
         "nodes": _nodes(stcg),
         "intercepts": stcg.data["intercept"].values.tolist(),
         "edges": _edges(stcg),
+        "curve": _curve(stcg),
     }
     return json.dumps(content, ensure_ascii=False, allow_nan=False, indent=1) + "\n"
 
@@ -103,6 +108,12 @@ def _edges(stcg: STCG) -> list[dict[str, Any]]:
         {**edge._asdict(), **({"coefficient": next(coefficients)} if edge.kind in ("interaction", "triple") else {})}
         for edge in stcg.edges()
     ]
+
+
+def _curve(stcg: STCG) -> list[dict[str, Any]]:
+    """The estimated LDS for each number of links; empty without a causal graph, and where trust is not defined."""
+    columns = (stcg.data[name].values.tolist() for name in ("curve_links", "curve_lds"))
+    return [{"links": links, "lds": lds} for links, lds in zip(*columns, strict=True)]
 
 
 def _number(stcg: STCG, variable: str, i: int) -> float | None:

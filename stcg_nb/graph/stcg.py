@@ -33,6 +33,7 @@ from stcg_nb.errors import InputError
 from stcg_nb.files import write
 from stcg_nb.graph.links import Links, check_linked_by, links_by_cause, ranks
 from stcg_nb.graph.schema import COORDS, FORMAT, SCHEMA, VERSION, checked, frozen
+from stcg_nb.graph.trust import Trust
 
 
 class Edge(NamedTuple):
@@ -43,7 +44,8 @@ class Edge(NamedTuple):
         step: The answer step to which it belongs; None for links between words and regions.
         kind: One of the five kinds of `stcg_nb.graph.stcg`.
         weight: In nats for counterfactual, interaction and triple edges, else without unit.
-        low, high: Its 95 % interval, in the weight's unit; None without one.
+        low, high: Its smallest and largest value over the fills that were tried, in the weight's unit; the weight itself, which is
+            exact, where it was one fill; None for what was not tried.
         verdict: What a comparison with attention says (`stcg_nb.interventions.verdicts`); None without one.
         third: The third node of a triple edge; None for all others.
         share: For edges that attention has too: the part of attention to all words (or regions) that goes to this one, 0 to 1.
@@ -99,8 +101,14 @@ class STCG:
 
     @property
     def causal(self) -> bool:
-        """True if a causal graph was fitted to masks; only then interactions, triple links, intervals and verdicts exist."""
+        """True if a causal graph was fitted to masks; only then interactions, triple links, verdicts and trust exist."""
         return int(self._data.attrs["masks"]) > 0
+
+    @property
+    def trust(self) -> Trust | None:
+        """How well the graph predicts inputs that it has not seen; None without a causal graph, and where that is not defined."""
+        attrs = self._data.attrs
+        return None if attrs.get("trust") is None else Trust(attrs["trust"], attrs["trust_low"], attrs["trust_high"])
 
     @property
     def synthetic(self) -> bool:
@@ -156,7 +164,7 @@ class STCG:
         """The typed temporal graph, with the kinds and units of edges of `stcg_nb.graph.stcg`.
 
         Nodes ``word:0``, ``region:0``, ``step:0`` have ``kind``, ``label`` and numbers. Edges have ``kind``, ``weight`` and
-        ``step`` (-1 if they belong to no step); those with an interval and a verdict also ``low``, ``high`` and ``verdict``, and
+        ``step`` (-1 if they belong to no step); those that were tried also ``low`` and ``high``, those judged their ``verdict``, and
         those that attention has too its ``share`` and ``rank``.
         *alignment* edges go from word to region, region to step and word to step; *temporal* edges from a step to the next;
         *counterfactual* edges from word and region to step; *interaction* edges between words and regions; *triple* edges

@@ -8,9 +8,10 @@ from stcg_nb.graph.stcg import STCG
 
 
 def summary(stcg: STCG) -> str:
-    """Sum up a graph in one or two sentences.
+    """Sum up a graph in a few sentences.
 
-    They name the word and the region whose removal costs a token most, in nats, and the perturbation with the largest |Δp|.
+    They name the word and the region whose removal costs a token most, in nats, and the perturbation with the largest |Δp|. How far
+    a graph can be trusted is said by `stcg_nb.graph.trust.trust_said`.
     """
     data = stcg.data
     words, regions = data["word_effect"].values, data["region_effect"].values

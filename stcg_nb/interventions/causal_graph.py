@@ -24,18 +24,17 @@ from typing import Literal
 import numpy as np
 
 from stcg_nb.errors import InputError
+from stcg_nb.graph.trust import AUTO, TRUSTED, Trust
 from stcg_nb.interventions import trust as trusting
 from stcg_nb.interventions.contrasts import Contrasts
 from stcg_nb.interventions.exploration import SHARED, Explored, Measured, explore
 from stcg_nb.interventions.masking import Game
 from stcg_nb.interventions.sparse import RATES, Pursuit, ranks, together
 from stcg_nb.interventions.surrogate import Surrogate
-from stcg_nb.interventions.trust import Trust
 
 MASKS = 256
 MIN_MASKS = 24
-AUTO = "auto"
-FIRST, MOST, TRUSTED = 64, 1024, 0.9  # of masks="auto"
+FIRST, MOST = 64, 1024  # of masks="auto"
 EDGE_SHARE = 0.15  # links of the sparse graph at one step, as a share of the number of pairs
 GRAPH_MASKS = 600  # random masks for each keep rate that the sparse graph is fitted to
 SIZES = (0, 1, 2, 4, 8, 16, 32, 64, 128)  # numbers of links whose faithfulness `Causes.curve` says

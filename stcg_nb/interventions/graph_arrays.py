@@ -16,7 +16,7 @@ Arrays = dict[str, np.ndarray]
 
 
 def single_effects(effect: np.ndarray, n_words: int) -> Arrays:
-    """The arrays where only single players were left out. Intervals have no width; there are no verdicts and no interactions.
+    """The arrays where only single players were left out. Ranges have no width; there are no verdicts and no interactions.
 
     Args:
         effect: The effect of each player on each step's log-odds, nats, ``[step, player]``.
@@ -51,6 +51,7 @@ def causal_effects(n_words: int, causes: Causes, ranges: Ranges, attended: Align
     linked[word_region] = attended.word_patch[source[word_region], target[word_region] - n_words]
     # Attention joins no two words, no two regions and no three players, so only word-region links get a verdict.
     link_verdicts = np.where(word_region, verdict(matters(ranges.low, ranges.high)[step, link], linked), "")
+    known = np.isfinite(causes.curve)  # it is not where trust is not defined
     ends = {"source": source, "target": target, "third": third, "step": step}
     weights = {"weight": causes.weight, "low": ranges.low, "high": ranges.high, "coefficient": causes.link_coefficient}
     return {
@@ -60,7 +61,7 @@ def causal_effects(n_words: int, causes: Causes, ranges: Ranges, attended: Align
         "intercept": causes.intercept, "link_verdict": link_verdicts,
         **{f"link_{k}": v.astype(np.int64) for k, v in ends.items()},
         **{f"link_{k}": v[step, link] for k, v in weights.items()},
-        "curve_links": causes.sizes.astype(np.int64), "curve_lds": causes.curve,
+        "curve_links": causes.sizes[known].astype(np.int64), "curve_lds": causes.curve[known],
     }  # fmt: skip
 
 

@@ -28,6 +28,15 @@ class Ranges(NamedTuple):
     high: np.ndarray
 
 
+def check_fills(removal: str, fills: Sequence[str]) -> None:
+    """Raise `InputError` for other fills of a graph whose regions are cut, not filled."""
+    if fills and removal not in FILLS:
+        raise InputError(
+            f"Regions are removed by {removal!r} and fills are {', '.join(fills)}; cutting is another estimand than filling, so "
+            "give no fills, or a removal that fills."
+        )
+
+
 def under_fills(game: Game, causes: Causes, fills: Sequence[str]) -> Ranges:
     """Measure a graph under other fills.
 
@@ -39,11 +48,7 @@ def under_fills(game: Game, causes: Causes, fills: Sequence[str]) -> Ranges:
     Raises:
         InputError: If the game cuts attention in place of filling, which is another estimand.
     """
-    if fills and game.removal not in FILLS:
-        raise InputError(
-            f"Regions are removed by {game.removal!r} and fills are {', '.join(fills)}; cutting is another estimand than filling, so "
-            "give no fills, or a removal that fills."
-        )
+    check_fills(game.removal, fills)
     contrasts = causes.contrasts
     held = causes.in_graph.any(0)
     needed = np.unique(contrasts.matrix[np.flatnonzero(held)].indices)

@@ -21,10 +21,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 
+from stcg_nb.graph.trust import Trust
 from stcg_nb.interventions.sparse import RATES
 from stcg_nb.interventions.surrogate import Surrogate
 from stcg_nb.stats.correlation import defined_mean, spearman
@@ -33,14 +33,6 @@ ENOUGH = 30  # random masks
 FRESH = 100  # fresh masks at each keep rate
 DRAWS = 20  # from the posterior
 FEWEST = 4  # masks at one keep rate, to rank them
-
-
-class Trust(NamedTuple):
-    """The estimated LDS with its 95 % interval, -1 to 1; NaN where the answer is the same whatever is removed."""
-
-    value: float
-    low: float
-    high: float
 
 
 def estimate(

@@ -12,7 +12,7 @@ from stcg_nb.errors import InputError
 from stcg_nb.files import PARTIAL, differing
 from stcg_nb.sweep.parts import write_whole
 
-FORMAT = 4
+FORMAT = 5
 NAME, LOCK = "manifest.json", ".lock"
 
 

@@ -15,6 +15,8 @@ column                 meaning
 ``seed_faithfulness``  correlation of links from steps with effects (`stcg_nb.faithfulness.measures`); empty for the causal
                        estimator, whose links are effects
 ``visual_reliance``    per step, nats, and ``entropy``, nats (`stcg_nb.graph.stcg`); ``order_p``: of the order of the steps
+``masks``              forward passes that the causal graph took, 0 without one; ``trust`` from ``trust_low`` to ``trust_high``: the
+                       estimated LDS of the graph with its 95 % interval, empty without a graph and where it is not defined
 ``confirmed`` ...      how many edges have each verdict, with ``hidden``, ``spurious`` and ``unclear``; empty without a causal graph
 ``delta_w_NAME`` ...   for each perturbation, with ``delta_w_js_``, ``delta_p_``, ``flipped_`` and ``pixel_distance_``
 ``artefact``           the STCG's file in the sweep's folder, for `STCG.load`, and ``artefact_sha256``
@@ -50,6 +52,7 @@ _EXPLANATION = {
     "p": _NUMBERS, "words": _TEXTS, "word_effect": _NUMBERS, "word_link": _NUMBERS,
     "word_entropy": _NUMBERS, "regions": _TEXTS, "region_effect": _NUMBERS, "seed_faithfulness": pa.float64(),
     "visual_reliance": _NUMBERS, "entropy": _NUMBERS, "order_p": pa.float64(),
+    "masks": pa.int64(), "trust": pa.float64(), "trust_low": pa.float64(), "trust_high": pa.float64(),
     "confirmed": pa.int64(), "hidden": pa.int64(), "spurious": pa.int64(), "unclear": pa.int64(),
 }  # fmt: skip
 _PERTURBATION = {
@@ -127,6 +130,8 @@ def row_of_stcg(stcg: STCG, record: Record) -> Row:
         "visual_reliance": listed("visual_reliance"),
         "entropy": listed("entropy"),
         "order_p": float(data.attrs["order_p"]),
+        "masks": data.attrs["masks"],
+        **{name: data.attrs.get(name) for name in ("trust", "trust_low", "trust_high")},
         **{verdict: verdicts.count(verdict) if judged else None for verdict in VERDICTS},
     }
     for i, name in enumerate(data["perturbation"].values.tolist()):

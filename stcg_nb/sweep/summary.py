@@ -50,6 +50,11 @@ def faithfulness(rows: pd.DataFrame) -> pd.DataFrame:
     return _by_kind(rows, "seed_faithfulness")
 
 
+def trust(rows: pd.DataFrame) -> pd.DataFrame:
+    """The estimated LDS of the causal graphs, over all questions and for each kind; empty without causal graphs."""
+    return _by_kind(rows, "trust")
+
+
 def perturbations(rows: pd.DataFrame, names: Sequence[str]) -> dict[str, pd.DataFrame]:
     """For each of `MEASURES` a row a perturbation."""
     return {

@@ -12,6 +12,7 @@ from stcg_nb.viz.figures import (
     perturbation_panel,
     step_heatmaps,
     timeline,
+    trust_curve,
     word_heatmaps,
 )
 from stcg_nb.viz.graph_svg import graph_svg
@@ -30,6 +31,7 @@ __all__ = [
     "save_figure",
     "step_heatmaps",
     "timeline",
+    "trust_curve",
     "word_heatmaps",
     "write_html",
 ]

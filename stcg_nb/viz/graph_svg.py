@@ -2,7 +2,7 @@
 
 It has the layout of `stcg_nb.viz.figures.graph` and needs neither plotly nor a browser: text in, text out. Everything that can be
 chosen carries its name in ``data-pick`` (``word:3``, ``region:7``, ``step:1``, or a link ``word:3>step:1``), a label for screen
-readers, and a tooltip with its number and interval. What does not depend on the view is prepared once, by `Drawing`.
+readers, and a tooltip with its number and range. What does not depend on the view is prepared once, by `Drawing`.
 """
 
 from __future__ import annotations
@@ -139,7 +139,7 @@ class Drawing:
         unit = "alignment" if kind == "alignment" else "nats"
         note = (
             f"Link width: change in {unit}, at most {strongest:.2g}; blue grew, dashed vermilion shrank. {len(drawn)} of {len(sure)} "
-            f"changes drawn; {len(changed) - len(sure)} more are within their intervals."
+            f"changes drawn; {len(changed) - len(sure)} more are within their ranges."
         )
         shown = Shown(drawn, [], [], strongest, len(sure), len(changed) - len(sure))
         words = _sums(changed, "word", len(self.stcg.words))

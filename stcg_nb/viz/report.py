@@ -23,6 +23,7 @@ from stcg_nb.graph.schema import MATTERS
 from stcg_nb.graph.selection import View, choose, node_labels
 from stcg_nb.graph.stcg import STCG
 from stcg_nb.graph.summary import summary
+from stcg_nb.graph.trust import AUTO, fills_of, range_head, range_said, trust_said
 from stcg_nb.inputs.images import data_uri, thumbnail
 from stcg_nb.viz.figures import FIGURES
 from stcg_nb.viz.theme import CONFIG
@@ -43,7 +44,7 @@ STEPS = {
     "p": "p", "v": "log-odds (nats)", "visual_reliance": "lost without image (nats)", "entropy": "spread of links (nats)",
     "js_previous": "moved (0–1)", "top_overlap": "top 5 kept",
 }  # fmt: skip
-LINKS = ("link", "lost without it (nats)", "95 % interval", "share of attention", "rank", "verdict")
+LINKS = ("link", "lost without it (nats)", "{}", "share of attention", "rank", "verdict")  # the third is `range_head`
 READING = (
     "Effects are in nats of log-odds: the log-odds of a token with everything present, less those with one word cut from the model's "
     "attention or one region filled from its surroundings. They come from interventions, one at a time"
@@ -53,8 +54,9 @@ BY_ATTENTION = (
     "anything."
 )
 TOGETHER = (
-    ". What two or three do only together was learnt from {} masks of words and regions; those links have 95 % intervals, and say by "
-    "how many nats the losses do not add up. The heat maps show these effects. A verdict compares an effect with attention: "
+    ". A link of two or three says by how many nats their losses do not add up. Every link that the graph holds was tried, so its "
+    "weight is exact{}; {:,} masks of words and regions were run to choose which links to try, and to learn to predict the model. "
+    "The heat maps show these effects. A verdict compares an effect with attention: "
     "confirmed (the effect matters, and attention shows the link), hidden (it matters, but attention does not show the link), "
     "spurious (attention shows the link, but the effect does not matter), none (neither) or unclear. "
     f"An effect matters from {MATTERS:g} nats on: the odds change by a factor of 1.65, so that p = .50 becomes .62 or .38."
@@ -80,7 +82,8 @@ def html(stcg: STCG) -> str:
         tokens=[(token, f"{p:.2f}") for token, p in zip(stcg.steps, stcg.data["p"].values, strict=True)],
         captions={name: figure.caption(stcg) for name, figure in FIGURES.items()},
         plots={name: json.loads(figure.draw(stcg).to_json()) for name, figure in FIGURES.items()},
-        link_heads=LINKS,
+        trust=trust_said(stcg),
+        link_heads=[head.format(range_head(stcg)) for head in LINKS],
         links=_link_rows(stcg),
         perturbation_heads=["", *PERTURBATIONS.values(), "answer"],
         perturbations=_perturbation_rows(stcg),
@@ -109,7 +112,7 @@ def _link_rows(stcg: STCG) -> list[list[str]]:
         [
             f"{labels[edge.source]} → {labels[edge.target]}",
             f"{edge.weight:+.3g}",
-            "exact" if edge.low == edge.high else f"{edge.low:+.3g} to {edge.high:+.3g}",
+            range_said(edge),
             f"{edge.share:.2f}",
             str(edge.rank),
             edge.verdict or "–",
@@ -143,17 +146,23 @@ def _number(value: Any) -> str:
 
 def _reading(stcg: STCG) -> str:
     """What the numbers mean and where they come from."""
-    return READING + (TOGETHER.format(stcg.data.attrs["masks"]) if stcg.causal else BY_ATTENTION.format(stcg.estimator))
+    if not stcg.causal:
+        return READING + BY_ATTENTION.format(stcg.estimator)
+    first, *others = fills_of(stcg)
+    tried = f" under the fill {first}, and was tried again under {', '.join(others)}" if others else ""
+    return READING + TOGETHER.format(tried, stcg.data.attrs["masks"])
 
 
 def _recipe(stcg: STCG) -> str:
     a = stcg.data.attrs
+    masks = repr(AUTO) if a["masks_asked"] == AUTO else a["masks_asked"]
+    fills = f" fills={a['fills'].split(', ')!r}," if a["fills"] else ""
     names = stcg.data["perturbation"].values.tolist()
     strengths = sorted({round(float(s), 6) for s in stcg.data["strength"].values})
     return (
         "from stcg_nb import explain\n\n"
-        f"explain(\n    IMAGE, {stcg.question!r}, {a['model']!r}, estimator={a['estimator']!r}, masks={a['masks']!r},\n"
-        f"    regions={a['regions']!r}, removal={a['removal']!r}, perturbations={names!r},\n"
+        f"explain(\n    IMAGE, {stcg.question!r}, {a['model']!r}, estimator={a['estimator']!r}, masks={masks},\n"
+        f"    regions={a['regions']!r}, removal={a['removal']!r},{fills} perturbations={names!r},\n"
         f"    strength={strengths[0] if strengths else 0.5!r}, seed={a['seed']!r},\n)\n"
         f"# stcg-nb {a['stcg_version']}, {a['created_with']}; weights {a['model_revision']}"
     )

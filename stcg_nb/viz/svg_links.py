@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from stcg_nb.graph.selection import TOGETHER, attention_said, link_name, players
 from stcg_nb.graph.stcg import Edge
+from stcg_nb.graph.trust import range_said
 from stcg_nb.viz.figures.graph import DIM, WIDTHS, style, width_class
 from stcg_nb.viz.layout import Point, middle_of, strokes
 from stcg_nb.viz.svg_tags import UNIT, clickable, tag, text
@@ -112,12 +113,12 @@ def legend(links: Sequence[Edge], cuts: Collection[str], left: float, right: flo
 
 
 def describe(edge: Edge, labels: Mapping[str, str]) -> str:
-    """A link in words: its ends, weight, interval, verdict and attention; `labels` has the text of each node."""
+    """A link in words: its ends, weight, range over the fills, verdict and attention; `labels` has the text of each node."""
     unit = "" if edge.kind == "alignment" else " nats"
-    exact = edge.low is None or edge.high is None or edge.low == edge.high
-    interval = "" if exact else f" [{edge.low:+.3g}, {edge.high:+.3g}]"
+    one = edge.low is None or edge.high is None or edge.low == edge.high
+    span = "" if one else f" ({range_said(edge)} over the fills)"
     verdict = f", {edge.verdict} ({attention_said(edge)})" if edge.verdict else ""
     named = [f"{KINDS[node.split(':')[0]]} {labels[node]}" for node in players(edge)]
     together = edge.kind in TOGETHER
     ends = f"{' + '.join(named)} at {labels[f'step:{edge.step}']}" if together else " → ".join(named)
-    return f"{ends}: {edge.weight:+.3g}{unit}{interval}{verdict}"
+    return f"{ends}: {edge.weight:+.3g}{unit}{span}{verdict}"

@@ -19,13 +19,14 @@ from stcg_nb.graph.selection import (
     touches,
 )
 from stcg_nb.graph.stcg import STCG, Edge
+from stcg_nb.graph.trust import range_head, range_said
 from stcg_nb.widgets.markup import hint, table, text
 
 ROWS = 12
 LISTED = 300
 KINDS = {"word": "word", "region": "region", "step": "token"}
 SIGN = {"confirmed": "✓", "spurious": "✗", "hidden": "◌", "unclear": "?", "none": "·"}
-HEADS = ("95 % interval", "share of attention", "rank", "verdict")
+HEADS = ("share of attention", "rank", "verdict")
 
 
 def node_choices(stcg: STCG) -> list[tuple[str, str]]:
@@ -99,7 +100,7 @@ def _of_node(stcg: STCG, view: View, node: str) -> str:
         return "<br>".join([*lines, hint("No links of this kind.")])
     more = f"<br>{hint(f'and {len(edges) - ROWS} weaker ones')}" if len(edges) > ROWS else ""
     unit = "alignment" if view.links == "alignment" else "nats"
-    return "<br>".join(lines) + table(("with", unit, *HEADS), rows) + more
+    return "<br>".join(lines) + table(("with", unit, range_head(stcg), *HEADS), rows) + more
 
 
 def _of_link(stcg: STCG, name: str) -> str:
@@ -111,7 +112,7 @@ def _of_link(stcg: STCG, name: str) -> str:
     found.sort(key=lambda e: link_name(e) != name)
     rows = [(_KIND_SAID[e.kind], *_numbers(e)) for e in found if e.kind in _KIND_SAID]
     title = text(_ends_said(found[0], labels)) if found else ""
-    return f"<b>{title}</b>{table(('', 'weight', *HEADS), rows)}"
+    return f"<b>{title}</b>{table(('', 'weight', range_head(stcg), *HEADS), rows)}"
 
 
 _KIND_SAID = {"counterfactual": "lost without it (nats)", "alignment": "linked", "interaction": "together (nats)",
@@ -119,12 +120,10 @@ _KIND_SAID = {"counterfactual": "lost without it (nats)", "alignment": "linked",
 
 
 def _numbers(edge: Edge) -> tuple[str, ...]:
-    """A link's weight, and its cells under `HEADS`."""
-    exact = edge.low is None or edge.high is None
-    span = "–" if exact else "exact" if edge.low == edge.high else f"{edge.low:+.2f} to {edge.high:+.2f}"
+    """A link's weight, how it is known, and its cells under `HEADS`."""
     verdict = f"{SIGN[edge.verdict]} {edge.verdict}" if edge.verdict else "–"
     attention = ("–", "–") if edge.share is None else (f"{edge.share:.2f}", str(edge.rank))
-    return f"{edge.weight:+.3g}", span, *attention, verdict
+    return f"{edge.weight:+.3g}", range_said(edge, ".2f"), *attention, verdict
 
 
 def _ends_said(edge: Edge, labels: dict[str, str]) -> str:

@@ -14,6 +14,8 @@ import ipywidgets as w
 from stcg_nb.errors import InputError
 from stcg_nb.graph.selection import View
 from stcg_nb.graph.stcg import STCG
+from stcg_nb.graph.trust import AUTO
+from stcg_nb.interventions.causal_graph import MASKS
 from stcg_nb.options import choices
 from stcg_nb.widgets.details import link_choices, node_choices
 from stcg_nb.widgets.panel import LABELS, WIDE, section
@@ -54,10 +56,17 @@ class ExplorerControls:
             options=["slic", "slic:16", "slic:30", "grid:4x6", "grid:8x8"], description="Regions", continuous_update=False,
             placeholder="slic, slic:30, grid:8x8", style=WIDE, layout=LINE,
         )  # fmt: skip
-        self._masks = w.BoundedIntText(min=0, max=100_000, step=8, description="Masks", style=WIDE, layout=LINE)
+        self._masks = w.Combobox(
+            options=[AUTO, "0", "64", str(MASKS), "1024"], description="Masks", continuous_update=False,
+            placeholder=f"{AUTO}, or a number", style=WIDE, layout=LINE,
+        )  # fmt: skip
         self._removal = w.Dropdown(options=choices("removal"), description="Removal by", style=WIDE, layout=LINE)
+        fills = choices("fills") or ()
+        self._fills = w.SelectMultiple(
+            options=fills, rows=min(len(fills), 4), description="Also filled by", style=WIDE, layout=LINE,
+        )  # fmt: skip
         self.explain = w.Button(description="Explain", icon="play", button_style="primary")
-        return [self._estimator, self._regions, self._masks, self._removal, self.explain]
+        return [self._estimator, self._regions, self._masks, self._removal, self._fills, self.explain]
 
     def _views(self) -> list[w.Widget]:
         line: dict[str, Any] = {"style": WIDE, "layout": LINE}
@@ -103,11 +112,12 @@ class ExplorerControls:
     def listen(self, choose: Callable[..., Any]) -> None:
         """Call a function with each choice of `State` that a control changes, by keyword."""
         plain = {
-            "estimator": self._estimator, "regions": self._regions, "masks": self._masks, "removal": self._removal,
+            "estimator": self._estimator, "regions": self._regions, "removal": self._removal, "fills": self._fills,
             "links": self._links, "top": self._top, "min_effect": self._beyond,
         }  # fmt: skip
         for name, control in plain.items():
             self.on(control, _choosing(choose, name))
+        self.on(self._masks, _choosing(choose, "masks", _number_or_text))
         for name, control in (("step", self._step), ("layer", self._layer), ("head", self._head)):
             self.on(control, _choosing(choose, name, _some))
         self.on(self._play, lambda value: choose(step=_some(value - 1)))
@@ -140,7 +150,7 @@ class ExplorerControls:
         """Set the controls to a state."""
         with self._silently():
             self._estimator.value, self._regions.value = state.estimator, state.regions
-            self._masks.value, self._removal.value = state.masks, state.removal
+            self._masks.value, self._removal.value, self._fills.value = str(state.masks), state.removal, state.fills
             self._regions.disabled = bool(state.boxes)
             self._top.max, self._beyond.max = max(self._top.max, state.top), max(self._beyond.max, state.min_effect)
             self._top.value, self._beyond.value = state.top, state.min_effect
@@ -188,6 +198,12 @@ def _choosing(
 ) -> Callable[[Any], Any]:
     """What passes a control's value on as the choice of a name."""
     return lambda value: choose(**{name: read(value)})
+
+
+def _number_or_text(typed: str) -> int | str:
+    """A whole number where one was typed."""
+    typed = typed.strip()
+    return int(typed) if typed.isdecimal() else typed
 
 
 def _some(number: int) -> int | None:

@@ -21,6 +21,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 def _run(args: argparse.Namespace) -> None:
     from stcg_nb.explanation import explain
     from stcg_nb.files import results_folder
+    from stcg_nb.graph.trust import trust_said
     from stcg_nb.models import load_model
     from stcg_nb.options import Options
     from stcg_nb.viz import write_html
@@ -33,6 +34,8 @@ def _run(args: argparse.Namespace) -> None:
         written.append(write_html(stcg, args.out / "stcg.html"))
         written.append(stcg.save(args.out / "stcg.npz"))
     print(f"{stcg.model}: {stcg.question} -> {stcg.answer} (p = {stcg.data.attrs['p_answer']:.2f})")
+    if stcg.causal:
+        print(trust_said(stcg))
     if stcg.synthetic:
         print("SYNTHETIC: these numbers come from the mock, not from a model.")
     for path in written:

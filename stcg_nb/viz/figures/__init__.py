@@ -15,6 +15,7 @@ from stcg_nb.viz.figures.graph import graph_figure
 from stcg_nb.viz.figures.heatmaps import step_heatmaps, word_heatmaps
 from stcg_nb.viz.figures.perturbations import perturbation_panel
 from stcg_nb.viz.figures.timeline import timeline
+from stcg_nb.viz.figures.trust_curve import trust_curve
 
 __all__ = [
     "FIGURES",
@@ -24,6 +25,7 @@ __all__ = [
     "perturbation_panel",
     "step_heatmaps",
     "timeline",
+    "trust_curve",
     "word_heatmaps",
 ]
 

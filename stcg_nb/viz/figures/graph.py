@@ -3,8 +3,8 @@
 Links run from words and regions down to the answer step that they bear on (and from words to regions for alignment). Width is
 |weight|; a blue link supports and a vermilion one opposes. Where edges have verdicts, solid is confirmed, long dashes unclear, short
 dashes hidden and dotted grey spurious; else solid supports and dashed opposes. Regions are shaded by their sum over steps. Only the
-strongest links are drawn, none whose interval holds zero, and none whose effect does not matter; the caption says how many are left
-out.
+strongest links are drawn, none that vanishes or changes sign under one of the fills that were tried, and none whose effect does not
+matter; the caption says how many are left out, and how far the graph can be trusted.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import plotly.graph_objects as go
 from stcg_nb.graph.schema import MATTERS
 from stcg_nb.graph.selection import TOGETHER, Shown, View, attention_said, choose, players, totals
 from stcg_nb.graph.stcg import STCG, Edge
+from stcg_nb.graph.trust import fills_of, trust_said
 from stcg_nb.viz.figures.base import figure
 from stcg_nb.viz.layout import Layout, Point, lay_out, middle_of, strokes
 from stcg_nb.viz.theme import (
@@ -70,7 +71,7 @@ def graph_figure(
             step where it is strongest; only a causal graph has them.
         top: How many links to draw, the strongest first.
         step: The answer's step to show, from 0; all of them if left out.
-        min_effect: Links are drawn whose whole interval lies further from zero than this, in nats.
+        min_effect: Links are drawn that lie further from zero than this, in nats, under every fill that was tried.
         node: A word, region or step, such as ``"word:3"``: its links stand out.
 
     Raises:
@@ -111,8 +112,11 @@ def headline(stcg: STCG, view: View) -> str:
 def caption(stcg: STCG, view: View, shown: Shown) -> str:
     """How to read the picture, and what it leaves out."""
     strongest = f", at most {shown.strongest:.2g}" if shown.drawn or shown.dimmed else ""
-    limit = "holds zero" if not view.min_effect else f"comes within {view.min_effect:g} of zero"
-    unsure = f", and {shown.unsure} whose interval {limit}" if shown.unsure else ""
+    fills = fills_of(stcg) if view.links != "alignment" else ()
+    robust = f"What is drawn keeps its sign under the fills {', '.join(fills)}. " if len(fills) > 1 else ""
+    limit = f"within {view.min_effect:g} of zero" if view.min_effect else "changing sign"
+    among = " under one of the fills" if robust else ""
+    unsure = f", and {shown.unsure} {limit}{among}" if shown.unsure else ""
     unsure += f", and {shown.small} of less than {MATTERS:g} nats" if shown.small else ""
     unsure += f"; {len(shown.spurious)} dotted" if shown.spurious else ""
     verdicts = VERDICT_NOTE if any(e.verdict for e in (*shown.drawn, *shown.spurious)) else ""
@@ -120,9 +124,9 @@ def caption(stcg: STCG, view: View, shown: Shown) -> str:
     shade = "sum over steps" if view.step is None else "at this step"
     return (
         f"Link width: {UNITS[view.links].format(stcg.estimator)}{strongest}. {len(shown.drawn)} strongest of {shown.total} "
-        f"links drawn, {shown.total - len(shown.drawn)} left out{unsure}. {three}{verdicts}"
-        f"Region shade: {shade}. Number under a token: its probability."
-    )
+        f"links drawn, {shown.total - len(shown.drawn)} left out{unsure}. {robust}{three}{verdicts}"
+        f"Region shade: {shade}. Number under a token: its probability. {trust_said(stcg)}"
+    ).rstrip()
 
 
 def _add_image(figure: go.Figure, stcg: STCG, layout: Layout, weights: np.ndarray) -> None:

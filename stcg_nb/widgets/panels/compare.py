@@ -159,7 +159,7 @@ class Compare(Panel):
                     f"{c.before:+.2f}",
                     f"{c.after:+.2f}",
                     f"{c.change:+.2f}",
-                    "sure" if c.sure else "within intervals",
+                    "sure" if c.sure else "within ranges",
                 )
             )
         counts = (

@@ -17,6 +17,7 @@ from stcg_nb.errors import InputError, StcgError
 from stcg_nb.graph.selection import choose, ends, node_labels
 from stcg_nb.graph.stcg import STCG
 from stcg_nb.graph.summary import summary
+from stcg_nb.graph.trust import trust_said
 from stcg_nb.viz.figures.graph import caption
 from stcg_nb.viz.graph_svg import Drawing
 from stcg_nb.widgets.canvas import Canvas
@@ -194,7 +195,7 @@ class Explorer(Panel):
         """What is said about the graph, and what can be cut in it."""
         state, seen = self.session.state, self._seen(shown)
         view = seen.view()
-        self._summary.value = text(summary(shown.stcg))
+        self._summary.value = text(f"{summary(shown.stcg)} {trust_said(shown.stcg)}".strip())
         self._caption.value = hint(caption(shown.stcg, view, choose(shown.stcg, view)))
         self._details.value = details(self._draw_of(shown).stcg, view, seen.picked)
         self.controls.cut.disabled = not can_cut(seen.picked) or stale
