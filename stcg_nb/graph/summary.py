@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
+from stcg_nb.graph.groups import groups_said
 from stcg_nb.graph.stcg import STCG
 
 
 def summary(stcg: STCG) -> str:
     """Sum up a graph in a few sentences.
 
-    They name the word and the region whose removal costs a token most, in nats, and the perturbation with the largest |Δp|. How far
-    a graph can be trusted is said by `stcg_nb.graph.trust.trust_said`.
+    They name the word and the region whose removal costs a token most, in nats, the regions that belong together, and the
+    perturbation with the largest |Δp|. How far a graph can be trusted is said by `stcg_nb.graph.trust.trust_said`.
     """
     data = stcg.data
     words, regions = data["word_effect"].values, data["region_effect"].values
@@ -27,6 +28,8 @@ def summary(stcg: STCG) -> str:
         if regions[s, r] > 0
         else "; no region alone costs a token anything. "
     )
+    if together := groups_said(stcg):
+        text += together[0] + " "
     if data.sizes["perturbation"]:
         k = int(np.abs(data["delta_p"].values).argmax())
         flips = int(data["flipped"].values.sum())

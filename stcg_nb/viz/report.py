@@ -19,6 +19,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from plotly.offline import get_plotlyjs
 
 from stcg_nb.files import write
+from stcg_nb.graph.groups import groups_said
 from stcg_nb.graph.schema import MATTERS
 from stcg_nb.graph.selection import View, choose, node_labels
 from stcg_nb.graph.stcg import STCG
@@ -83,6 +84,7 @@ def html(stcg: STCG) -> str:
         captions={name: figure.caption(stcg) for name, figure in FIGURES.items()},
         plots={name: json.loads(figure.draw(stcg).to_json()) for name, figure in FIGURES.items()},
         trust=trust_said(stcg),
+        groups=groups_said(stcg),
         link_heads=[head.format(range_head(stcg)) for head in LINKS],
         links=_link_rows(stcg),
         perturbation_heads=["", *PERTURBATIONS.values(), "answer"],

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import plotly.graph_objects as go
 
+from stcg_nb.graph.groups import merged_labels
 from stcg_nb.graph.schema import MATTERS
 from stcg_nb.graph.selection import TOGETHER, Shown, View, attention_said, choose, players, totals
 from stcg_nb.graph.stcg import STCG, Edge
@@ -134,7 +135,7 @@ def _add_image(figure: go.Figure, stcg: STCG, layout: Layout, weights: np.ndarra
     w, h, unit = layout.width, layout.height, max(stcg.image.shape[:2])
     shaded = jpeg(overlay(stcg, weights, float(np.abs(weights).max()), 480), 480)
     add_picture(figure, shaded, (-w / 2, 0, w / 2, h))
-    xs, ys = outlines(stcg.data["region_labels"].values)
+    xs, ys = outlines(merged_labels(stcg))
     figure.add_scatter(
         x=[None if x is None else round(x / unit - w / 2, 4) for x in xs],
         y=[None if y is None else round(y / unit, 4) for y in ys],
