@@ -89,14 +89,14 @@ def test_a_notebook_has_every_option_with_its_default_or_none(name):
         ({"masks": 2.5}, "masks is 2.5; it must be a whole number or 'auto'."),
         ({"masks": "often"}, "masks is 'often'; it must be a whole number or 'auto'."),
         ({"masks": 10}, "10 masks are too few for a causal graph; try at least 24."),
-        ({"fills": ("cut",)}, "'cut' is no fill; valid are median, mean, blur, inpaint, "),
+        ({"fills": ("cut",)}, "'cut' is no fill; valid are median, mean, blur, inpaint."),
         (
             {"fills": ("blur",), "removal": "cut"},
             "Regions are removed by 'cut' and fills are blur; cutting is another estimand",
         ),
         (
             {"fills": ("blur",), "masks": 0},
-            "fills are blur and masks is 0; a causal graph is what is measured again, so give no fills",
+            "fills are blur and masks is 0; a causal graph is what is measured again, so give",
         ),
         ({"strength": 2}, "strength is 2; it must be at most 1."),
         ({"strength": "0.5"}, "strength is '0.5'; it must be a number."),

@@ -108,12 +108,12 @@ widgets.perturbation_panel(session)
 # a token, or the dot of a link; or use the lists beside the picture, or Tab, the arrow keys and Enter.
 #
 # *Masks* says how many masks of words and regions the causal graph may run, a forward pass each; `auto` goes on until trust is .90
-# or 1,024 masks are spent. Trust says how well what was learnt predicts the model on inputs that it has not seen: 1 perfectly, 0 not
-# at all. Every link of two or three that the graph holds was tried, so its weight is exact; *Also filled by* tries it again with regions
-# filled in other ways, and what then changes sign is not drawn. Links carry a verdict: *confirmed* (the effect is 0.5
+# or 1,024 masks are spent. Trust says how well what was learnt predicts the model on inputs that it has not seen: 1 perfectly, 0
+# not at all. Every link of two or three that the graph holds was tried, so its weight is exact; *Also filled by* tries it again
+# with regions filled in other ways, and what then changes sign is not drawn. Links carry a verdict: *confirmed* (the effect is 0.5
 # nats or more, and attention shows it too; solid), *hidden* (attention does not show it; short dashes), *spurious* (attention shows
-# it, but the effect is smaller; dotted grey) or *unclear* (long dashes). Beside it stand the link's share of attention and its rank, 1
-# for what is attended most. With 0 masks, words and regions are removed one at a time only.
+# it, but the effect is smaller; dotted grey) or *unclear* (long dashes). Beside it stand the link's share of attention and its
+# rank, 1 for what is attended most. With 0 masks, words and regions are removed one at a time only.
 
 # %% tags=["nbval-ignore-output"]
 widgets.explorer(session)
