@@ -60,5 +60,5 @@ def test_a_link_is_exact_or_has_a_range_over_the_fills_that_were_tried():
     assert range_said(edge._replace(low=-0.5, high=1.25)) == "-0.5 to +1.25"
     assert range_said(edge._replace(low=None, high=None)) == "–"
     assert fills_of(graph(removal="median", fills="blur, median, inpaint")) == ("median", "blur", "inpaint")
-    assert range_head(graph(removal="median", fills="blur")) == "range over the fills median, blur"
+    assert range_head(graph(removal="median", fills="blur")) == "range over fills"
     assert range_head(graph(removal="cut", fills="")) == "tried"
