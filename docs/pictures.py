@@ -36,7 +36,7 @@ def draw_explorer() -> None:
     """The explorer as it looks in JupyterLab, with the strongest link of a word chosen."""
     from lab import run_all, running
 
-    with tempfile.TemporaryDirectory() as folder, running(Path(folder), 1240, 1000) as lab:
+    with tempfile.TemporaryDirectory() as folder, running(Path(folder), 1240, 1200) as lab:
         tab = lab.open(lab.write("explore.ipynb", CELL))
         run_all(tab)
         link = tab.locator(".stcg-canvas circle[data-pick^='word:']").first

@@ -214,6 +214,7 @@ def _provenance(case: Case, options: Options, causes: Causes | None) -> dict[str
 
 def _trust(causes: Causes | None) -> dict[str, float | None]:
     """Trust and its interval; None where it is not defined; nothing without a causal graph."""
-    ends = causes.trust._asdict() if causes else {}
-    names = {"value": "trust", "low": "trust_low", "high": "trust_high"}
-    return {names[end]: None if np.isnan(value) else float(value) for end, value in ends.items()}
+    if causes is None:
+        return {}
+    ends = zip(("trust", "trust_low", "trust_high"), causes.trust, strict=True)
+    return {name: None if np.isnan(causes.trust.value) else float(end) for name, end in ends}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -9,6 +11,7 @@ from stcg_nb.attention.alignment import align
 from stcg_nb.errors import InputError, ModelError
 from stcg_nb.explanation import explain
 from stcg_nb.graph.temporal import persistence_test, trend_test
+from stcg_nb.graph.trust import trust_said
 from stcg_nb.inputs.fills import fill_region
 from stcg_nb.inputs.perturbations import DEFAULT, PERTURBATIONS, perturb
 from stcg_nb.inputs.regions import box_regions, make_regions
@@ -122,6 +125,36 @@ def test_alignment_is_the_estimators_gathered_by_region(model, estimator):
     assert graph.estimator == estimator and graph.data.sizes["perturbation"] == 0
 
 
+def test_further_fills_give_the_range_of_effects_over_all(model):
+    """Against an explanation made with each fill alone."""
+    asked = {"regions": "grid:2x2", "perturbations": (), "masks": 32}
+    both = explain(SCENE.image, QUESTION.text, model, fills=("blur", "median"), **asked)
+    alone = [explain(SCENE.image, QUESTION.text, model, removal=fill, **asked).data for fill in ("median", "blur")]
+    for kind in ("word", "region"):
+        effects = [data[f"{kind}_effect"].values for data in alone]
+        np.testing.assert_allclose(both.data[f"{kind}_effect"], effects[0], atol=1e-3)
+        np.testing.assert_allclose(both.data[f"{kind}_low"], np.min(effects, 0), atol=1e-3)
+        np.testing.assert_allclose(both.data[f"{kind}_high"], np.max(effects, 0), atol=1e-3)
+    np.testing.assert_array_equal(alone[0]["region_low"], alone[0]["region_high"])
+    assert both.trust == explain(SCENE.image, QUESTION.text, model, **asked).trust
+
+
+@pytest.mark.parametrize("masks", [64, "auto"])
+def test_a_model_that_always_says_the_same_has_no_trust(monkeypatch, masks):
+    model = load_model("mock")
+    trace = model.trace
+
+    def always(*given, **more):
+        found = trace(*given, **more)
+        return replace(found, v=np.zeros_like(found.v), p=np.full_like(found.p, 0.5))
+
+    monkeypatch.setattr(model, "trace", always)
+    stcg = explain(SCENE.image, "why?", model, regions="grid:2x2", perturbations=(), masks=masks)
+    assert stcg.causal and stcg.trust is None and "is not defined" in trust_said(stcg)
+    assert not stcg.data["region_effect"].values.any() and not stcg.data.sizes["link"]
+    assert stcg.data.attrs["trust_low"] is None and not stcg.data.sizes["size"]
+
+
 def test_boxes_of_your_own_and_the_object_that_the_answer_rests_on():
     """On the embedded model, filling the object asked about must cost the answer more than filling any other object."""
     boxes = {f"{o.name} {i}": o.box for i, o in enumerate(SCENE.objects)}
@@ -152,6 +185,8 @@ def test_a_perturbation_of_your_own():
         ({"perturbations": ["blurr"]}, InputError, "valid are center_mask"),
         ({"strength": 2}, InputError, "strength"),
         ({"question": " "}, InputError, "empty"),
+        ({"masks": "often"}, InputError, "or 'auto'"),
+        ({"regions": "grid:6x6", "masks": 32}, InputError, "32 masks are too few for 1 words and 36 regions"),
         ({"image": "no/such.png"}, InputError, r"no/such\.png"),
         ({"model": "tinier"}, ModelError, "tiny"),
     ],

@@ -50,6 +50,14 @@ def test_the_command_line_reads_numbers_and_lists():
     assert made == Options(masks=64, strength=1.0, perturbations=("color_shift", "center_mask"), seed=3)
 
 
+def test_the_command_line_takes_auto_and_lists_in_both_forms():
+    made, _ = arguments("--masks", "auto", "--fills", "blur", "inpaint", "--perturbations", "color_shift,center_mask")
+    assert made == Options(masks="auto", fills=("blur", "inpaint"), perturbations=("color_shift", "center_mask"))
+    assert arguments("--fills", "blur,", "mean", "--masks", "64")[0] == Options(fills=("blur", "mean"), masks=64)
+    with pytest.raises(InputError, match="'often'; it must be a whole number or 'auto'"):
+        arguments("--masks", "often")
+
+
 def test_panels_and_sweeps_hold_the_same_options_and_defaults():
     for record in (State, SweepOptions):
         for name, field in Options.model_fields.items():
@@ -78,7 +86,18 @@ def test_a_notebook_has_every_option_with_its_default_or_none(name):
         ({"perturbations": ("blurr",)}, "'blurr' is no perturbation; valid are center_mask, "),
         ({"regions": "hexagons"}, "'hexagons' names no regions; valid are 'slic', "),
         ({"masks": 5}, "5 masks are too few for a causal graph; "),
-        ({"masks": 2.5}, "masks is 2.5; it must be a whole number."),
+        ({"masks": 2.5}, "masks is 2.5; it must be a whole number or 'auto'."),
+        ({"masks": "often"}, "masks is 'often'; it must be a whole number or 'auto'."),
+        ({"masks": 10}, "10 masks are too few for a causal graph; try at least 24."),
+        ({"fills": ("cut",)}, "'cut' is no fill; valid are median, mean, blur, inpaint."),
+        (
+            {"fills": ("blur",), "removal": "cut"},
+            "Regions are removed by 'cut' and fills are blur; cutting is another estimand",
+        ),
+        (
+            {"fills": ("blur",), "masks": 0},
+            "fills are blur and masks is 0; a causal graph is what is measured again, so give",
+        ),
         ({"strength": 2}, "strength is 2; it must be at most 1."),
         ({"strength": "0.5"}, "strength is '0.5'; it must be a number."),
         ({"seed": -1}, "seed is -1; it must be at least 0."),

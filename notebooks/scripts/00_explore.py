@@ -30,7 +30,7 @@
 # These are the panels' first choices. Where a value is `None`, the environment's variables decide, or else the panels' defaults.
 
 # %% tags=["parameters"]
-from typing import Optional
+from typing import Optional, Union
 
 model: Optional[str] = None  # "tiny", "mock", a hub id or a folder; None: STCG_MODEL, USE_MOCK_MODEL, STCG_FORCE_REAL
 device: Optional[str] = None  # "cpu", "cuda:0"; None: STCG_DEVICE
@@ -45,12 +45,13 @@ boxes: Optional[list] = None  # regions of your own instead: [[x0, y0, x1, y1], 
 perturbations: Optional[list] = None  # their names; None: all six
 strength: Optional[float] = None  # of the perturbations, from 0 (nothing) to 1
 seed: Optional[int] = None  # of what is drawn at random; None: STCG_SEED, else 0
-masks: Optional[int] = None  # for the causal graph, a forward pass each; 0: remove one thing at a time only; None: 256
+masks: Optional[Union[int, str]] = None  # for the causal graph; 0: remove one thing at a time only; "auto"; None: 256
 removal: Optional[str] = None  # what an absent region is: "median", "mean", "blur", "inpaint" or "cut"
+fills: Optional[list] = None  # further fills to try effects and links under, such as ["blur", "inpaint"]
 links: Optional[str] = None  # to show: "counterfactual", "alignment" or "interaction"
 top: Optional[int] = None  # how many links to show, the strongest first
 step: Optional[int] = None  # the answer's token to show, from 0; None: all
-min_effect: Optional[float] = None  # show links whose whole interval lies further from zero than this, in nats
+min_effect: Optional[float] = None  # show links that lie further from zero than this, in nats, under every fill
 picked: Optional[str] = None  # a node or link to choose, such as "word:3" or "word:3>step:1"
 site: Optional[str] = None  # whose heads to show as alignment: "qformer_cross", "encoder" or "cross"
 layer: Optional[int] = None  # there; None: the mean over all
@@ -71,8 +72,8 @@ pio.renderers.default = "colab" if "google.colab" in sys.modules else "plotly_mi
 session = widgets.start(
     model=model, device=device, dtype=dtype, quantisation=quantisation, revision=revision, image=image, question=question,
     estimator=estimator, regions=regions, boxes=boxes, perturbations=perturbations, strength=strength, seed=seed, masks=masks,
-    removal=removal, links=links, top=top, step=step, min_effect=min_effect, picked=picked, site=site, layer=layer, head=head,
-    cuts=cuts,
+    removal=removal, fills=fills, links=links, top=top, step=step, min_effect=min_effect, picked=picked, site=site, layer=layer,
+    head=head, cuts=cuts,
 )  # fmt: skip
 
 # %% [markdown]
@@ -106,10 +107,13 @@ widgets.perturbation_panel(session)
 # word or region the token loses much. A vermilion link opposes: without it the token would be more probable. Click a word, a region,
 # a token, or the dot of a link; or use the lists beside the picture, or Tab, the arrow keys and Enter.
 #
-# *Masks* says how many random masks the causal graph is fitted to. With one, links carry a verdict: *confirmed* (the effect is 0.5
+# *Masks* says how many masks of words and regions the causal graph may run, a forward pass each; `auto` goes on until trust is .90
+# or 1,024 masks are spent. Trust says how well what was learnt predicts the model on inputs that it has not seen: 1 perfectly, 0
+# not at all. Every link of two or three that the graph holds was tried, so its weight is exact; *Also filled by* tries it again
+# with regions filled in other ways, and what then changes sign is not drawn. Links carry a verdict: *confirmed* (the effect is 0.5
 # nats or more, and attention shows it too; solid), *hidden* (attention does not show it; short dashes), *spurious* (attention shows
-# it, but the effect is smaller; dotted grey) or *unclear* (long dashes). Beside it stand the link's share of attention and its rank, 1
-# for what is attended most. With 0 masks, words and regions are removed one at a time only.
+# it, but the effect is smaller; dotted grey) or *unclear* (long dashes). Beside it stand the link's share of attention and its
+# rank, 1 for what is attended most. With 0 masks, words and regions are removed one at a time only.
 
 # %% tags=["nbval-ignore-output"]
 widgets.explorer(session)

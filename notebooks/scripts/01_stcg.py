@@ -38,7 +38,7 @@
 # Where a value is `None`, the environment's flags decide, and else the embedded model and the demo picture are taken.
 
 # %% tags=["parameters"]
-from typing import Optional
+from typing import Optional, Union
 
 model: Optional[str] = None  # "tiny", "mock", a hub id or a folder; None: STCG_MODEL, USE_MOCK_MODEL, STCG_FORCE_REAL
 image: Optional[str] = None  # full path of a picture; None: STCG_IMAGE_PATH, else the demo picture
@@ -47,8 +47,11 @@ estimator: str = "attention"  # how alignment is read off the model: "attention"
 regions: str = "slic"  # "slic:30" for about 30 superpixels, "grid:8x8" for rows x columns
 perturbations: Optional[list] = None  # their names; None: all six
 strength: float = 0.5  # of the perturbations, from 0 (nothing) to 1
-masks: int = 256  # that the causal graph is fitted to; 0: words and regions are taken away one at a time only
+masks: Union[int, str] = (
+    256  # of the causal graph; 0: take words and regions away one at a time only; "auto": until trust is .90
+)
 removal: str = "median"  # what an absent region is: "median", "mean", "blur", "inpaint" or "cut"
+fills: Optional[list] = None  # further fills to try effects and links under, such as ["blur", "inpaint"]; None: no more
 card: bool = True  # measure how faithful the graph is; takes about seven times as many masks again
 seed: Optional[int] = None  # of what is drawn at random; None: STCG_SEED, else 0
 run_dir: Optional[str] = None  # a folder for the results; None: nothing is saved
@@ -63,6 +66,7 @@ from PIL import Image
 
 from stcg_nb import Case, demo, explain, load_model
 from stcg_nb.faithfulness import measure_game
+from stcg_nb.graph import trust_said
 from stcg_nb.inputs import PERTURBATIONS, read_image
 from stcg_nb.inputs.perturbations import DEFAULT
 from stcg_nb.interventions import Game
@@ -74,6 +78,7 @@ from stcg_nb.viz import (
     perturbation_panel,
     step_heatmaps,
     timeline,
+    trust_curve,
     word_heatmaps,
     write_html,
 )
@@ -118,7 +123,8 @@ print("Tokens:  ", " | ".join(case.answer.tokens))
 #
 # `explain` teacher-forces this answer through many changed inputs: each word cut, each region filled with its surroundings, the
 # whole picture blanked, and the picture perturbed in each named way. How probable the same tokens still are is what it measures. For
-# the causal graph many words and regions are taken away at once, at random, to learn what they do together.
+# the causal graph many words and regions are taken away at once: at random to learn what they do together, and in twos and threes to
+# try what the graph is about to claim.
 
 # %% tags=["nbval-ignore-output"]
 stcg = explain(
@@ -131,11 +137,20 @@ stcg = explain(
     strength=strength,
     masks=masks,
     removal=removal,
+    fills=fills or (),
     seed=seed,
 )
 
 # %%
 print(f"{len(stcg.words)} words, {len(stcg.regions)} regions, {len(stcg.steps)} tokens")
+
+# %% [markdown]
+# How far can the graph be trusted? Trust estimates, from the masks that were run and without running more, how well what was learnt
+# predicts the model on inputs that it has not seen. The curve shows how much of that a few links of two or three hold.
+
+# %% tags=["nbval-ignore-output"]
+print(trust_said(stcg) or "Nothing is said of trust: no causal graph was asked for (masks=0).")
+trust_curve(stcg).show(config=CONFIG)
 
 # %% [markdown]
 # ## The graph
@@ -151,13 +166,14 @@ graph_figure(stcg).show(config=CONFIG)
 
 # %% [markdown]
 # Words and regions work together: "car" is worth little without the car. A link of two is how far their losses do not add up:
-# positive (blue) where each needs the other, negative (vermilion) where each can stand in for the other.
+# positive (blue) where each needs the other, negative (vermilion) where each can stand in for the other. Every link that the graph
+# holds was tried, so its weight is exact.
 
 # %% tags=["nbval-ignore-output"]
 if any(edge.kind == "interaction" for edge in stcg.edges()):
     graph_figure(stcg, links="interaction").show(config=CONFIG)
 else:
-    print("No links of two: either none was looked for (masks=0), or none is sure.")
+    print("No links of two: either none was looked for (masks=0), or none was found.")
 
 # %% [markdown]
 # ## The words
@@ -242,7 +258,7 @@ for edge in sorted(causal, key=lambda edge: -abs(np.round(edge.weight, 1)))[:5]:
 
 # %% tags=["nbval-ignore-output"]
 if card and masks and not vlm.synthetic:
-    measured = measure_game(Game(case, removal), vlm.randomised(0), masks, graph_seed=seed)
+    measured = measure_game(Game(case, removal), vlm.randomised(0), stcg.data.attrs["masks"], graph_seed=seed)
     card_figure({**measured, "model": vlm.name}).show(config=CONFIG)
 
 # %% [markdown]

@@ -128,6 +128,16 @@ print("edges an explanation, mean with interval and n")
 print(tables["verdicts"].round(1).to_string() if len(tables["verdicts"]) else "none: the sweep was made with masks=0")
 
 # %% [markdown]
+# ## How far the graphs can be trusted
+#
+# Trust estimates how well what a causal graph learnt predicts the model on inputs that it has not seen: 1 perfectly, 0 not at all.
+
+# %%
+tables["trust"] = summary.trust(rows)
+print("trust, mean with interval and n")
+print(tables["trust"].round(2).to_string() if len(tables["trust"]) else "none: the sweep was made with masks=0")
+
+# %% [markdown]
 # ## One of them
 #
 # Every explanation is kept as a whole. This is the one whose answer was least certain.

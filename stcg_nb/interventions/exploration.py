@@ -68,8 +68,7 @@ class Measured:
         fresh = {mask.tobytes(): mask for mask in masks if mask.tobytes() not in self._values}
         if fresh:
             self._values |= dict(zip(fresh, self.game(np.stack(list(fresh.values()))), strict=True))
-        steps = next(iter(self._values.values())).shape
-        return np.array([self._values[mask.tobytes()] for mask in masks]).reshape(len(masks), *steps)
+        return self.values[self.number(masks)]
 
     def known(self, masks: np.ndarray) -> np.ndarray:
         """Which masks have run, bool ``[mask]``."""

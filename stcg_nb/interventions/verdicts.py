@@ -12,8 +12,8 @@ verdict        does attention link the edge?    does its effect matter?
 =============  ===============================  ===============
 
 *Effect.* An effect matters from `MATTERS` nats of log-odds on, in either direction: the odds of the token change by a factor of 1.65
-or more, so that a probability of .50 becomes .62 or .38. It matters if its whole 95 % interval lies at or beyond that size, it does
-not matter if the whole interval lies within, else it is unclear.
+or more, so that a probability of .50 becomes .62 or .38. It matters if it is at or beyond that size under every fill that
+was tried, it does not matter if it is within under every fill, else it is unclear.
 
 *Attention.* The share of an edge is attention to its word (or region) / attention to all words (or regions), both summed over all
 heads of all layers. Heads are resampled (bootstrap, `DRAWS` draws; each site's heads by themselves). The share is a ratio of sums, so
@@ -123,7 +123,7 @@ def matters(low: np.ndarray, high: np.ndarray) -> np.ndarray:
     """Whether effects matter: `YES`, `UNCLEAR` or `NO`, int, in the shape of the arguments.
 
     Args:
-        low, high: Ends of the effects' 95 % intervals, nats; equal where the effect is exact.
+        low, high: Smallest and largest effect over the fills that were tried, nats; equal where it was one.
 
     >>> matters(np.array([0.5, -2.0, 0.1, 0.3]), np.array([0.5, -0.7, 0.2, 0.9])).tolist()
     [1, 1, -1, 0]

@@ -25,6 +25,7 @@ from stcg_nb.graph.selection import View, choose, node_labels
 from stcg_nb.graph.stcg import STCG
 from stcg_nb.graph.summary import summary
 from stcg_nb.graph.trust import AUTO, fills_of, range_head, range_said, trust_said
+from stcg_nb.inputs.fills import FILLS
 from stcg_nb.inputs.images import data_uri, thumbnail
 from stcg_nb.viz.figures import FIGURES
 from stcg_nb.viz.theme import CONFIG
@@ -85,6 +86,7 @@ def html(stcg: STCG) -> str:
         plots={name: json.loads(figure.draw(stcg).to_json()) for name, figure in FIGURES.items()},
         trust=trust_said(stcg),
         groups=groups_said(stcg),
+        filled=f"Regions were {_removed(stcg)}.",
         link_heads=[head.format(range_head(stcg)) for head in LINKS],
         links=_link_rows(stcg),
         perturbation_heads=["", *PERTURBATIONS.values(), "answer"],
@@ -153,6 +155,12 @@ def _reading(stcg: STCG) -> str:
     first, *others = fills_of(stcg)
     tried = f" under the fill {first}, and was tried again under {', '.join(others)}" if others else ""
     return READING + TOGETHER.format(tried, stcg.data.attrs["masks"])
+
+
+def _removed(stcg: STCG) -> str:
+    """How regions were removed."""
+    fills = fills_of(stcg)
+    return f"filled by {', '.join(fills)}" if fills[0] in FILLS else f"removed by {fills[0]}"
 
 
 def _recipe(stcg: STCG) -> str:

@@ -18,6 +18,7 @@ from stcg_nb import demo
 from stcg_nb.cli import commands, main
 from stcg_nb.explanation import explain
 from stcg_nb.graph.stcg import STCG
+from stcg_nb.graph.trust import trust_said
 from stcg_nb.inputs.perturbations import DEFAULT
 from stcg_nb.notebooks import read_value
 from stcg_nb.options import Options
@@ -99,12 +100,30 @@ def test_an_empty_folder_that_exists_is_taken(tmp_path):
     ids=["markup", "emoji", "long", "marks", "languages", "control"],
 )
 def test_questions_of_any_kind(tmp_path, question):
-    assert main(explain_command("--regions", "grid:2x2", "--perturbations", "color_shift", question=question)) == 0
+    masks = ["--masks", "0"] if len(question) > 999 else []  # 256 are too few for so many words
+    options = ("--regions", "grid:2x2", "--perturbations", "color_shift", *masks)
+    assert main(explain_command(*options, question=question)) == 0
     content = json.loads((tmp_path / "out" / "stcg.json").read_text(encoding="utf-8"))
     assert content["question"] == question.strip()
     text = (tmp_path / "out" / "stcg.html").read_text(encoding="utf-8")
     assert "<script>alert" not in text and "<img src=x" not in text
     nx.read_graphml(tmp_path / "out" / "graph.graphml")
+
+
+def test_more_words_than_masks_are_refused_with_the_number_that_it_takes(capsys):
+    line = refused(capsys, *explain_command("--regions", "grid:2x2", question="what is it " * 180))
+    assert "256 masks are too few for 540 words and 4 regions" in line and "at least 549" in line
+
+
+def test_trust_is_printed_and_masks_and_fills_are_asked_for(tmp_path, capsys):
+    options = ("--regions", "grid:2x2", "--perturbations", "", "--masks", "auto", "--fills", "blur", "inpaint")
+    assert main(explain_command(*options)) == 0
+    stcg = STCG.load(tmp_path / "out" / "stcg.npz")
+    assert stcg.trust is not None and trust_said(stcg) in capsys.readouterr().out.splitlines()
+    assert {k: stcg.data.attrs[k] for k in ("masks_asked", "fills")} == {
+        "masks_asked": "auto",
+        "fills": "blur, inpaint",
+    }
 
 
 @pytest.fixture

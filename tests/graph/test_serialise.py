@@ -47,6 +47,21 @@ def test_json_says_what_was_explained(stcg, content):
     assert content["region_spec"] == "grid:4x6"
 
 
+def test_json_and_graphml_say_how_far_the_graph_can_be_trusted(content):
+    assert "trust" not in content and content["curve"] == []
+    dataset = sample_dataset(causal=True)
+    known = strict(json_text(STCG(dataset)))
+    numbers = {"trust": 0.92, "trust_low": 0.87, "trust_high": 0.95}
+    asked = {"masks": 256, "masks_asked": "256", "fills": "blur, inpaint", "removal": "mean"}
+    assert {k: known[k] for k in (*numbers, *asked)} == {**numbers, **asked}
+    curve = zip(dataset["curve_links"].values, dataset["curve_lds"].values, strict=True)
+    assert [(point["links"], point["lds"]) for point in known["curve"]] == list(curve)
+    assert nx.parse_graphml(graphml_text(STCG(dataset))).graph.items() >= {**numbers, **asked}.items()
+    dataset.attrs.update(trust=None, trust_low=None, trust_high=None)
+    assert strict(json_text(STCG(dataset)))["trust"] is None
+    assert "trust" not in nx.parse_graphml(graphml_text(STCG(dataset))).graph
+
+
 def test_json_of_an_oblong_image_gives_width_then_height():
     dataset = sample_dataset().isel(y=slice(0, 200))
     content = strict(json_text(STCG(dataset)))

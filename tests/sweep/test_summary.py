@@ -95,6 +95,14 @@ def test_faithfulness_is_the_correlation_of_links_with_effects(rows: pd.DataFram
     assert summary.faithfulness(rows.assign(seed_faithfulness=None)).empty
 
 
+def test_trust(rows: pd.DataFrame):
+    assert summary.trust(rows).empty  # of a sweep without causal graphs
+    known = rows.assign(trust=[0.5, None, *[1.0] * (len(rows) - 2)])
+    table = summary.trust(known)
+    assert table.loc["all", "n"] == len(rows) - 1
+    assert table.loc["all", "mean"] == pytest.approx(known["trust"].dropna().mean())
+
+
 def test_verdicts(rows: pd.DataFrame):
     assert summary.verdicts(rows).empty
     judged = summary.verdicts(rows.assign(confirmed=1, hidden=2, spurious=3, unclear=4))

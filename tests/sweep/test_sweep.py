@@ -113,7 +113,7 @@ def test_one_row_a_question_and_one_artefact_an_explanation(whole: Path, table: 
     assert row["accuracy"] == float(again.answer == "the mock answer")
     assert row["word_effect"] == pytest.approx(again.data["word_effect"].values.mean(0))
     assert row["delta_w_color_shift"] == again.data["delta_w"].values[0]
-    assert row["confirmed"] is None
+    assert row["confirmed"] is None and row["trust"] is None and row["masks"] == 0
 
 
 def test_a_causal_graph_has_verdicts_and_no_answers_no_accuracy(table: Path, tmp_path: Path):
@@ -135,6 +135,20 @@ def test_a_causal_graph_has_verdicts_and_no_answers_no_accuracy(table: Path, tmp
         ]
         assert row["seed_faithfulness"] == pytest.approx(np.mean(correlations))
         assert {k: row[k] for k in VERDICTS} == {k: said.count(k) for k in VERDICTS}
+        assert (row["trust"], row["trust_low"], row["trust_high"]) == stcg.trust
+        assert row["masks"] == stcg.data.attrs["masks"]
+
+
+def test_a_sweep_goes_on_with_masks_until_trust_and_with_further_fills(table: Path, tmp_path: Path):
+    path = table.parent / "auto.csv"
+    path.write_text("image,question\n0.png,what is this?\n")
+    how = SweepOptions(regions="grid:2x2", perturbations=(), masks="auto", fills=("blur",))
+    sweep(path, tmp_path / "out", "mock", how)
+    assert sweep(path, tmp_path / "out", "mock", how).skipped == 0  # the manifest reads the same
+    (row,) = read_rows(tmp_path / "out").to_pylist()
+    stcg = STCG.load(tmp_path / "out" / row["artefact"])
+    assert stcg.data.attrs["masks_asked"] == "auto" and row["masks"] == stcg.data.attrs["masks"] >= 64
+    assert (stcg.data["region_low"] <= stcg.data["region_effect"]).all()
 
 
 def test_the_manifest_says_what_was_asked_of_whom_and_how(whole: Path):
@@ -513,11 +527,11 @@ def test_a_part_that_is_falsified_while_the_sweep_runs(
 def test_a_folder_of_an_older_format_is_refused(whole: Path, table: Path, tmp_path: Path):
     folder = copied(whole, tmp_path)
     manifest = folder / "manifest.json"
-    manifest.write_text(manifest.read_text().replace('"format": 4', '"format": 2'))
+    manifest.write_text(manifest.read_text().replace('"format": 5', '"format": 2'))
     before = contents(folder)
     for use in (lambda: sweep(table, folder, "mock", FAST), lambda: read_manifest(folder), lambda: read_rows(folder)):
         with pytest.raises(
-            InputError, match="is of format 2, and this version of stcg-nb reads and writes format 4 alone"
+            InputError, match="is of format 2, and this version of stcg-nb reads and writes format 5 alone"
         ):
             use()
     assert contents(folder) == before

@@ -102,7 +102,7 @@ def test_three_that_work_together_are_tied_at_one_dot(stcg):
     np.testing.assert_allclose([line[2:] for line in lines], places, atol=1.0)
     np.testing.assert_allclose([line[:2] for line in lines], [np.mean(places, 0)] * 3, atol=1.0)
     (dot,) = (e for e in tree(svg).iter() if e.get("data-pick") == name)
-    assert dot.get("aria-label").count(" + ") == 2 and "[+0.5, +1]" in dot.get("aria-label")
+    assert dot.get("aria-label").count(" + ") == 2 and "(+0.5 to +1 over the fills)" in dot.get("aria-label")
     assert "three at once" in svg and "three at once" not in drawing.svg(View())
     for node in (three.source, three.target, three.third, f"step:{three.step}"):
         assert three in choose(stcg, View("interaction", node=node)).drawn

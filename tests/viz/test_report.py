@@ -204,9 +204,10 @@ def test_the_summary_claims_no_loss_where_there_is_none():
     assert summary(STCG(dataset)) == "No word alone costs a token anything; no region alone costs a token anything. "
 
 
-@pytest.mark.parametrize("causal", [True, False])
-def test_the_recipe_is_the_call_that_made_it(causal):
+@pytest.mark.parametrize(("causal", "asked"), [(True, 256), (True, "auto"), (False, 0)])
+def test_the_recipe_is_the_call_that_made_it(causal, asked):
     made = sample_dataset(seed=5, causal=causal)
+    made.attrs["masks_asked"] = str(asked)
     text = markup.unescape(page.html(STCG(made)))
     assert "from stcg_nb import explain" in text
     recipe = text[text.index("explain(\n") : text.index("\n# stcg-nb")]
@@ -214,7 +215,8 @@ def test_the_recipe_is_the_call_that_made_it(causal):
     eval(recipe, {"IMAGE": "image", "explain": lambda *a, **k: called.update(k, positional=a)})
     assert called.pop("positional") == ("image", QUESTION, "tiny")
     assert called.pop("perturbations") == made["perturbation"].values.tolist()
-    assert called.pop("masks") == made.attrs["masks"]
+    assert called.pop("masks") == asked
+    assert called.pop("fills", []) == (["blur", "inpaint"] if causal else [])
     assert called == {
         "estimator": "gradient", "regions": "grid:4x6", "removal": made.attrs["removal"], "strength": 0.5, "seed": 5,
     }  # fmt: skip
@@ -224,7 +226,13 @@ def test_the_page_of_a_causal_graph_does_not_call_its_links_attention():
     by_cause, by_attention = (page.html(STCG(sample_dataset(causal=c))) for c in (True, False))
     assert "Where attention links" in by_attention and "no proof of anything" in by_attention
     assert "Where attention links" not in by_cause and "no proof of anything" not in by_cause
-    assert "was learnt from 256 masks" in by_cause
+    assert (
+        "Every link that the graph holds was tried" in by_cause
+        and "256 masks of words and regions were run" in by_cause
+    )
+    assert "Regions were filled by mean, blur, inpaint." in by_cause and "Regions were filled by mean." in by_attention
+    assert "exact under the fill mean, and was tried again under blur, inpaint" in by_cause
+    assert "<p><b>Trust .92 [.87, .95] with 256 masks: how well" in by_cause and "<p><b>" not in by_attention
 
 
 class Tables(HTMLParser):
@@ -258,6 +266,7 @@ def test_the_tables_hold_the_numbers():
     parser.feed(page.html(stcg).replace(get_plotlyjs(), ""))
     links, perturbations, steps = parser.found
     shown = choose(stcg, View())
+    assert links[0][2] == "range over fills"
     for row, edge in zip(links[1:], (*shown.drawn, *shown.spurious), strict=True):
         assert row[0].endswith(f" → {stcg.steps[edge.step]}") and row[2] == f"{edge.low:+.3g} to {edge.high:+.3g}"
         assert (float(row[1]), float(row[3])) == pytest.approx((edge.weight, edge.share), rel=0.01, abs=0.005)

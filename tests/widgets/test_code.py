@@ -18,6 +18,7 @@ from stcg_nb.widgets.state import State
         {"links": "alignment", "site": "cross", "layer": 1, "head": 0, "picked": "word:1"},
         {"boxes": [[0, 0, 90, 120], [90, 0, 256, 60]]},
         {"image": "perturbed:gaussian_noise:0.5:0:scene:3", "regions": "slic"},
+        {"masks": "auto", "fills": ["blur", "mean"]},
         {"masks": 40, "links": "counterfactual", "min_effect": 0.2, "removal": "mean", "estimator": "rollout"},
     ],
 )

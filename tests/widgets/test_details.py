@@ -30,6 +30,7 @@ def test_a_verdict_stands_beside_the_attention_that_it_was_drawn_from():
     stcg = STCG(sample_dataset(causal=True))
     edge = next(e for e in stcg.edges() if e.kind == "counterfactual" and e.verdict == "hidden" and e.rank > 1)
     said = details(stcg, View(), link_name(edge))
+    assert "range over fills" in said
     assert all(head in said for head in ("share of attention", "rank", "verdict"))
     (row,) = (part for part in said.split("<tr") if "lost without it" in part)
     cells = re.findall(r"<td[^>]*>([^<]*)</td>", row)

@@ -154,7 +154,8 @@ def test_a_panel_of_ones_own_is_shown_by_its_name(session):
 
 CONTROLS = [
     ("explorer", "Alignment by", "rollout", "estimator"), ("explorer", "Regions", "grid:2x2", "regions"),
-    ("explorer", "Masks", 40, "masks"), ("explorer", "Removal by", "mean", "removal"),
+    ("explorer", "Masks", "40", "masks"), ("explorer", "Masks", "auto", "masks"),
+    ("explorer", "Removal by", "mean", "removal"), ("explorer", "Also filled by", ("blur",), "fills"),
     ("perturbation_panel", "Perturbations", ("center_mask",), "perturbations"),
     ("perturbation_panel", "Strength", 0.25, "strength"), ("perturbation_panel", "Seed", 3, "seed"),
     ("explorer", "Links", "alignment", "links"), ("explorer", "Strongest links", 5, "top"),
@@ -169,10 +170,12 @@ def test_every_option_of_an_explanation_has_a_control():
 
 @pytest.mark.parametrize(("panel", "label", "value", "name"), CONTROLS)
 def test_a_control_changes_the_state_and_shows_it(session, panel, label, value, name):
+    if name == "fills":  # which only a causal graph takes
+        session.choose(masks=40)
     shown_panel = getattr(widgets, panel)(session)
     before = getattr(session.state, name)
     control(shown_panel, label).value = value
-    chosen = f"scene:{value}" if name == "image" else value
+    chosen = {"image": f"scene:{value}", "masks": int(value) if value == "40" else value}.get(name, value)
     assert getattr(session.state, name) == chosen != before
     session.choose(**{name: before})
     assert control(shown_panel, label).value != value

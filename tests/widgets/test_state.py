@@ -32,7 +32,7 @@ states = st.builds(
     perturbations=st.lists(st.sampled_from(DEFAULT), max_size=3, unique=True).map(tuple),
     strength=st.floats(0, 1),
     seed=st.integers(0, 9),
-    masks=st.just(0) | st.integers(24, 300),
+    masks=st.just(0) | st.just("auto") | st.integers(24, 300),
     removal=st.sampled_from(["median", "cut"]),
     estimator=st.sampled_from(["attention", "gradient", "rollout"]),
     links=st.sampled_from(LINKS),
@@ -43,7 +43,14 @@ states = st.builds(
 )
 
 
-@given(states)
+filled = st.builds(
+    State,
+    masks=st.just("auto") | st.integers(24, 300),
+    fills=st.lists(st.sampled_from(["blur", "mean"]), max_size=2, unique=True).map(tuple),
+)
+
+
+@given(states | filled)
 def test_a_state_comes_back_from_json_parameters_and_the_command_line(state):
     assert State.from_json(state.to_json()) == state
     assert State.from_parameters(parameters(state)) == state
@@ -58,6 +65,8 @@ def test_a_state_comes_back_from_json_parameters_and_the_command_line(state):
     [
         ("{", "no saved state"), ("[1]", "JSON object"), ('{"colour": 1}', "no option 'colour'; valid are estimator"),
         ('{"step": "x"}', "step is 'x'"), ('{"masks": true}', "masks is True"), ('{"masks": 3}', "at least 24"),
+        ('{"masks": "often"}', "masks is 'often'; it must be a whole number or 'auto'."), ('{"fills": ["cut"]}', "'cut' is no fill"),
+        ('{"fills": ["blur"], "removal": "cut"}', "give no fills, or a removal that fills"),
         ('{"boxes": [[1, 2, 3]]}', "boxes holds [1, 2, 3]; it must be a list of lists of 4 whole numbers"),
         ('{"boxes": [[1, 2, 3, "a"]]}', "boxes holds 'a'"), ('{"boxes": 5}', "boxes is 5"),
         ('{"cuts": "word"}', "cuts is 'word'; it must be a list of texts"), ('{"cuts": [1]}', "cuts holds 1"),

@@ -29,7 +29,7 @@ def trust_curve(stcg: STCG) -> go.Figure:
         figure.add_annotation(text=said, xref="paper", yref="paper", x=0.5, y=0.5, showarrow=False, font={"size": 14})
         figure.update_xaxes(visible=False)
         figure.update_yaxes(visible=False)
-        return titled(figure, stcg, title, 240)
+        return titled(figure, stcg, title, 310)
     value, low, high = stcg.trust
     sizes, lds = stcg.data["curve_links"].values.tolist(), stcg.data["curve_lds"].values.round(4).tolist()
     ends = [-0.4, len(sizes) - 0.6]
