@@ -19,7 +19,8 @@ from torch import Tensor
 import stcg_nb.attention.estimators  # noqa: F401 - registers them
 from stcg_nb.attention.token_links import ESTIMATORS, Maps
 from stcg_nb.case import Case
-from stcg_nb.models.protocol import SITES, VISION_SITES, Model, Prompt, Trace
+from stcg_nb.models.layout import Layout
+from stcg_nb.models.protocol import SITES, VISION_SITES, Trace
 
 ESTIMATOR = "attention"
 
@@ -67,7 +68,9 @@ def needed_sites(estimator: str, sites: Sequence[str] = SITES) -> tuple[str, ...
     >>> needed_sites("attention")
     ('qformer_self', 'qformer_cross', 'encoder', 'decoder', 'cross')
     """
-    return tuple(s for s in sites if ESTIMATORS[estimator].reads_vision or s not in VISION_SITES)
+    whole = ESTIMATORS[estimator].reads_vision
+    unneeded = "reading" if whole else "language" if "reading" in sites else None
+    return tuple(s for s in sites if s != unneeded and (whole or s not in VISION_SITES))
 
 
 def aligned(case: Case, estimator: str = ESTIMATOR) -> Alignment:
@@ -81,9 +84,9 @@ def aligned(case: Case, estimator: str = ESTIMATOR) -> Alignment:
     """
     if ESTIMATORS[estimator].by_gradient:
         maps = case.model.relevance(case.image, case.prompt, case.answer)
-        return align(estimator, maps, case.model, case.prompt)
+        return align(estimator, maps, case.layout)
     captured = case.trace(capture=needed_sites(estimator, case.model.sites)).attention
-    return align(estimator, {site: m[0] for site, m in captured.items()}, case.model, case.prompt)
+    return align(estimator, {site: m[0] for site, m in captured.items()}, case.layout)
 
 
 def traced_attention(case: Case, images: Sequence[np.ndarray], *, reuse: bool = True) -> tuple[Trace, Alignment]:
@@ -98,30 +101,29 @@ def traced_attention(case: Case, images: Sequence[np.ndarray], *, reuse: bool = 
         The trace, and the alignment with patches, with a leading dimension for pictures.
     """
     trace = case.trace(images, capture=needed_sites("attention", case.model.sites), reuse=reuse)
-    return trace, align("attention", trace.attention, case.model, case.prompt)
+    return trace, align("attention", trace.attention, case.layout)
 
 
-def align(estimator: str, maps: Maps, model: Model, prompt: Prompt) -> Alignment:
+def align(estimator: str, maps: Maps, layout: Layout) -> Alignment:
     """The alignment of words and steps with patches, from captured maps.
 
     Args:
         estimator: One of `ESTIMATORS`.
         maps: For each needed site ``[..., layer, query, key]``: attention as in `Trace.attention`, or, for an estimator by
             gradient, attention times gradient as from `Model.relevance`, with a leading dimension for steps.
-        model: The model that the maps were captured from.
-        prompt: The question.
+        layout: The positions of the question and the picture that the maps were captured with.
 
     Raises:
         InputError: For an unknown estimator.
     """
-    links = ESTIMATORS[estimator].compose({site: m.double() for site, m in maps.items()}, model, prompt)
-    word_patch = _by_word(links.text_patch, prompt.word_tokens, -2, torch.mean)
-    step_word = _by_word(links.step_text, prompt.word_tokens, -1, torch.sum)
+    links = ESTIMATORS[estimator].compose(maps, layout)
+    word_patch = _by_word(links.text_patch, layout.word_tokens, -2, torch.mean)
+    step_word = _by_word(links.step_text, layout.word_tokens, -1, torch.sum)
     if links.step_query_text.shape[-1]:
-        in_qformer = torch.tensor([len(tokens) > 0 for tokens in prompt.query_word_tokens])
-        qformer_patch = _by_word(links.query_text_patch, prompt.query_word_tokens, -2, torch.mean)
+        in_qformer = torch.tensor([len(tokens) > 0 for tokens in layout.query_word_tokens])
+        qformer_patch = _by_word(links.query_text_patch, layout.query_word_tokens, -2, torch.mean)
         word_patch = torch.where(in_qformer[:, None], (word_patch + qformer_patch) / 2, word_patch)
-        step_word = step_word + _by_word(links.step_query_text, prompt.query_word_tokens, -1, torch.sum)
+        step_word = step_word + _by_word(links.step_query_text, layout.query_word_tokens, -1, torch.sum)
     return Alignment(word_patch.numpy(), links.step_patch.numpy(), step_word.numpy())
 
 

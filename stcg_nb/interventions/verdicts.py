@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from stcg_nb.attention.alignment import Alignment, align
@@ -34,11 +35,10 @@ def attended(case: Case, maps: Mapping[str, Tensor], seed: int = 0) -> Alignment
         seed: Seeds the bootstrap over layers.
     """
     rng = np.random.default_rng(seed)
-    drawn = {site: m[rng.integers(len(m), size=(DRAWS, len(m)))] for site, m in maps.items()}
-    samples = align("attention", drawn, case.model, case.prompt).by_region(case)
-    x0, y0, x1, y1 = case.view
-    labels = case.regions.labels[y0:y1, x0:x1]
-    area = np.bincount(labels.ravel(), minlength=case.regions.n) / labels.size
+    drawn = {site: _resampled(m, rng) for site, m in maps.items()}
+    samples = align("attention", drawn, case.layout).by_region(case)
+    covered = case.patch_share.any(1)
+    area = case.patch_share[covered].mean(0) if covered.any() else np.ones(case.regions.n)
 
     def above(weights: np.ndarray, chance: np.ndarray | float) -> np.ndarray:
         return np.percentile(normalised(weights), 2.5, axis=0) > chance
@@ -48,6 +48,13 @@ def attended(case: Case, maps: Mapping[str, Tensor], seed: int = 0) -> Alignment
         above(samples.step_patch, area),
         above(samples.step_word, 1 / len(case.prompt.words)),
     )
+
+
+def _resampled(layers: Tensor, rng: np.random.Generator) -> Tensor:
+    """The mean over layers drawn with replacement, ``[draw, 1, query, key]``, for maps ``[layer, query, key]``."""
+    picked = rng.integers(len(layers), size=(DRAWS, len(layers)))
+    share = torch.from_numpy((picked[..., None] == np.arange(len(layers))).mean(1))
+    return torch.einsum("dl,lqk->dqk", share, layers.double())[:, None]
 
 
 def verdict(effect: np.ndarray, linked: np.ndarray) -> np.ndarray:

@@ -20,20 +20,21 @@ from stcg_nb.attention.token_links import (
     patch_links,
     text_rows,
 )
-from stcg_nb.models.protocol import Model, Prompt
+from stcg_nb.models.layout import Layout
 
 
-def _attention(maps: Maps, model: Model, prompt: Prompt) -> TokenLinks:
-    n = model.n_image_tokens
-    if "qformer_cross" in maps:
-        cross, own = maps["qformer_cross"].mean(-3)[..., 1:], maps["qformer_self"].mean(-3)  # 1: drops CLS, no patch
+def _attention(maps: Maps, layout: Layout) -> TokenLinks:
+    n = layout.n_image_tokens
+    mean = {site: m.mean(-3, dtype=torch.double) for site, m in maps.items()}
+    if "qformer_cross" in mean:
+        cross, own = mean["qformer_cross"][..., 1:], mean["qformer_self"]  # 1: drops CLS, no patch
         image = ImageLinks(cross, own[..., n:, :n] @ cross, own[..., :n, n:])
     else:
-        image = patch_links(torch.eye(n, dtype=torch.double)[:, n - model.grid[0] * model.grid[1] :])
-    if "language" in maps:
-        language = text_rows(maps["language"].mean(-3), n, prompt)
+        image = patch_links(torch.eye(n, dtype=torch.double)[:, n - layout.n_patches :])
+    if joint := mean.keys() & {"language", "reading"}:
+        language = text_rows(mean[joint.pop()], layout)
     else:
-        encoder, steps = maps["encoder"].mean(-3), maps["cross"].mean(-3)
+        encoder, steps = mean["encoder"], mean["cross"]
         language = LanguageLinks(encoder[..., n:, :n], steps[..., :n], steps[..., n:])
     text_patch = language.text_image @ image.patch
     step_patch = language.step_image @ image.patch + language.step_text @ text_patch

@@ -23,12 +23,13 @@ from stcg_nb.attention.token_links import (
     qformer_links,
     text_rows,
 )
-from stcg_nb.models.protocol import Model, Prompt
+from stcg_nb.models.layout import Layout
 
 
-def _gradient(maps: Maps, model: Model, prompt: Prompt) -> TokenLinks:
+def _gradient(maps: Maps, layout: Layout) -> TokenLinks:
     """The leading dimension is the step; the gradient in its maps is that of the step's own token."""
-    n = model.n_image_tokens
+    maps = {site: m.double() for site, m in maps.items()}
+    n = layout.n_image_tokens
     patches = _normalised(_relevance(maps["vit"]))
     if "qformer_cross" in maps:
         inner = identity(maps["qformer_self"])
@@ -36,14 +37,14 @@ def _gradient(maps: Maps, model: Model, prompt: Prompt) -> TokenLinks:
         for layer in range(maps["qformer_self"].shape[-3]):
             a = maps["qformer_self"][..., layer, :, :]
             inner, outer = inner + a @ inner, outer + a @ outer
-            reads = cross_layer(maps, model, layer)
+            reads = cross_layer(maps, layout, layer)
             if reads is not None:
                 outer = outer + _normalised(inner)[..., :n, :].transpose(-1, -2) @ reads @ patches
         image = qformer_links(inner, outer, n)
     else:
         image = patch_links(patches[..., -n:, 1:])
     if "language" in maps:
-        language = text_rows(_relevance(maps["language"]), n, prompt)
+        language = text_rows(_relevance(maps["language"]), layout)
     else:
         encoder = _relevance(maps["encoder"])
         steps = identity(maps["decoder"])

@@ -23,11 +23,12 @@ from stcg_nb.attention.token_links import (
     qformer_links,
     text_rows,
 )
-from stcg_nb.models.protocol import Model, Prompt
+from stcg_nb.models.layout import Layout
 
 
-def _rollout(maps: Maps, model: Model, prompt: Prompt) -> TokenLinks:
-    n = model.n_image_tokens
+def _rollout(maps: Maps, layout: Layout) -> TokenLinks:
+    maps = {site: m.double() for site, m in maps.items()}
+    n = layout.n_image_tokens
     patches = _through(maps["vit"])
     if "qformer_cross" in maps:
         inner = identity(maps["qformer_self"])
@@ -38,14 +39,14 @@ def _rollout(maps: Maps, model: Model, prompt: Prompt) -> TokenLinks:
         for layer in range(maps["qformer_self"].shape[-3]):
             mix = (maps["qformer_self"][..., layer, :, :] + torch.eye(count)) / 2
             inner, outer = mix @ inner, mix @ outer
-            reads = cross_layer(maps, model, layer)
+            reads = cross_layer(maps, layout, layer)
             if reads is not None:
                 inner, outer = inner * residual, outer * residual + padded(reads @ patches / 2, count)
         image = qformer_links(inner, outer, n)
     else:
         image = patch_links(patches[..., -n:, 1:])
     if "language" in maps:
-        language = text_rows(_through(maps["language"]), n, prompt)
+        language = text_rows(_through(maps["language"]), layout)
     else:
         encoder = _through(maps["encoder"])
         steps = identity(maps["decoder"])

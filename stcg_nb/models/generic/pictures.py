@@ -1,0 +1,149 @@
+"""Pictures as a network reads them, each seen once: what is kept of them, and which part each image token covers.
+
+Vision features serve every question about a picture; what the language model is called with serves every mask of one question and
+answer. The least recently used are dropped first.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from stcg_nb.errors import InputError
+from stcg_nb.models.attention import probing
+from stcg_nb.models.generic.calls import Arguments, Calls
+from stcg_nb.models.generic.cover import probed_cover
+from stcg_nb.models.generic.reading import Batch, Places, Reading
+from stcg_nb.models.image_cache import CACHE_BYTES
+from stcg_nb.models.protocol import MAX_NEW_TOKENS, Prompt
+
+PLACES = 512  # prompts and sizes whose places are kept
+
+
+@dataclass(frozen=True)
+class Read:
+    """A prompt with a picture.
+
+    Attributes:
+        batch: The network's inputs.
+        places: Of the prompt's tokens.
+    """
+
+    batch: Batch
+    places: Places
+
+
+@dataclass
+class Pictures:
+    """The pictures of one model.
+
+    Attributes:
+        calls: Runs the network.
+        reading: Its prompts.
+        crossed: Whether its language model has no image tokens in its sequence, and attends to patches in layers of its own.
+        kept: Vision features by picture, and arguments of the language model by picture, prompt and answer.
+        found: Places by prompt and size of the picture.
+        covers: Covers of image tokens, by size of the picture.
+    """
+
+    calls: Calls
+    reading: Reading
+    crossed: bool
+    kept: OrderedDict[tuple[Any, ...], Any] = field(default_factory=OrderedDict)
+    found: OrderedDict[tuple[Any, ...], Places] = field(default_factory=OrderedDict)
+    covers: dict[tuple[int, int], np.ndarray] = field(default_factory=dict)
+
+    def read(self, prompt: Prompt, image: np.ndarray) -> Read:
+        """A prompt with a picture, uint8 ``[height, width, 3]``.
+
+        Raises:
+            InputError: If both together are too long for the model.
+        """
+        batch = self._moved(self.reading.batch(prompt, image))
+        key = (prompt.text, prompt.question, image.shape)
+        if key not in self.found:
+            self.found[key] = self.reading.places(prompt, batch["input_ids"])
+            if len(self.found) > PLACES:
+                self.found.popitem(last=False)
+        length, limit = batch["input_ids"].shape[1], self._limit()
+        if length > limit:
+            raise InputError(
+                f"Question and picture have {length:,} tokens; {self.reading.label} takes at most {limit:,}: shorten the question or "
+                "take a smaller picture."
+            )
+        return Read(batch, self.found[key])
+
+    def types(self, batch: Batch) -> tuple[str, ...]:
+        """Names of the inputs that give each position a type."""
+        ids = batch["input_ids"]
+        others = (k for k in batch if k not in ("input_ids", "attention_mask"))
+        return tuple(k for k in others if isinstance(batch[k], Tensor) and batch[k].shape == ids.shape)
+
+    def seen(self, image: np.ndarray) -> list[Any]:
+        """The picture's vision features for `Calls.front`: empty until they are computed."""
+        return self.kept.setdefault((_digest(image),), [])
+
+    def front(self, image: np.ndarray, prompt: Prompt, targets: Sequence[int], reuse: bool = True) -> Arguments:
+        """What the language model is called with for a picture, a prompt and an answer whose tokens are `targets`."""
+        key = (_digest(image), prompt.text, tuple(targets))
+        if key in self.kept:
+            self.kept.move_to_end(key)
+            return self.kept[key]
+        batch = self.reading.extended(self.read(prompt, image).batch, targets)
+        taken = self.calls.front(batch, self.seen(image) if reuse else list(self.kept.get(key[:1], [])))
+        if reuse:
+            self.kept[key] = taken
+            self._drop()
+        return taken
+
+    def cover(self, prompt: Prompt, height: int, width: int) -> np.ndarray:
+        """The cover of each image token for pictures of this size in pixels, ``[token, 4]``."""
+        if (height, width) not in self.covers:
+            with torch.no_grad(), probing(local=["vit"]):
+                self.covers[height, width] = probed_cover(lambda i: self.tokens(prompt, i), height, width)
+        return self.covers[height, width]
+
+    def tokens(self, prompt: Prompt, image: np.ndarray) -> Tensor:
+        """Embeddings of image tokens ``[token, width]``."""
+        read = self.read(prompt, image)
+        arguments = self.calls.front(read.batch)
+        if self.crossed:
+            states = arguments["cross_attention_states"]
+            return states.reshape(-1, states.shape[-1])
+        return arguments["inputs_embeds"][0, read.places.image]
+
+    def _moved(self, batch: Batch) -> Batch:
+        """The batch on the network's device, its floating-point numbers in the network's format."""
+        network = self.calls.network
+        return {
+            k: v.to(network.device, network.dtype if v.is_floating_point() else v.dtype) if isinstance(v, Tensor) else v
+            for k, v in batch.items()
+        }
+
+    def _limit(self) -> int:
+        most = getattr(self.calls.network.config.get_text_config(), "max_position_embeddings", None) or 10**9
+        return int(most) - MAX_NEW_TOKENS
+
+    def _drop(self) -> None:
+        size = sum(_bytes(v) for v in self.kept.values())
+        while size > CACHE_BYTES and len(self.kept) > 1:
+            size -= _bytes(self.kept.popitem(last=False)[1])
+
+
+def _digest(image: np.ndarray) -> str:
+    return hashlib.sha256(str(image.shape).encode() + image.tobytes()).hexdigest()
+
+
+def _bytes(value: Any) -> int:
+    """Bytes of the tensors in nested containers."""
+    if isinstance(value, Tensor):
+        return value.numel() * value.element_size()
+    parts = value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else ()
+    return sum(_bytes(part) for part in parts)
