@@ -217,6 +217,7 @@ SMALL: dict[str, Small] = {
     "mistral3": Small(
         "Mistral3", {
             "vision_config": PIXTRAL, "text_config": text("mistral"), "image_token_index": mark("[IMG]"),
+            "tie_word_embeddings": False,
             "spatial_merge_size": 2,
         }, ("Pixtral", {"size": {"longest_edge": 64}, "patch_size": 16}), "[IMG]{}", processor="Pixtral",
         settings={"patch_size": 8, "spatial_merge_size": 2, **PIXTRAL_MARKS},
@@ -224,6 +225,7 @@ SMALL: dict[str, Small] = {
     "pixtral": Small(
         "Llava", {
             "vision_config": PIXTRAL, "text_config": text("mistral"), "image_token_index": mark("[IMG]"),
+            "tie_word_embeddings": False,
             "vision_feature_layer": -1, "vision_feature_select_strategy": "full",
         }, ("Pixtral", {"size": {"longest_edge": 64}, "patch_size": 8}), "[IMG]{}", processor="Pixtral",
         settings={"patch_size": 8, **PIXTRAL_MARKS},
@@ -334,7 +336,9 @@ def save_small_vlm(folder: Path, kind: str) -> Path:
     model = getattr(transformers, f"{small.name}ForConditionalGeneration")(config).eval()
     small.after(model)
     if not getattr(config, "tie_word_embeddings", False):
-        torch.nn.init.normal_(model.get_output_embeddings().weight, 0, 0.5)
+        weight = torch.nn.init.normal_(model.get_output_embeddings().weight, 0, 0.5)
+        with torch.no_grad():
+            weight[: len(MARKS)] = 0  # no answer says a mark
     model.generation_config.update(repetition_penalty=1.5)  # checkpoints bring their own way of answering
     model.save_pretrained(folder)
     tokenizer(**small.named).save_pretrained(folder)

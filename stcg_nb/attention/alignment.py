@@ -4,6 +4,8 @@ BLIP-2 has no direct attention from text to patches. The path is text token -> q
 Q-Former's cross-attention to the vision model's output). Each estimator in `stcg_nb.attention.estimators` composes links along
 this path in its own way.
 
+Where a model's attention cannot be captured (`Model.sites` is empty), nothing is linked.
+
 Attention in one forward pass correlates with what an answer rests on, but does not prove it (Jain and Wallace 2019).
 """
 
@@ -82,6 +84,8 @@ def aligned(case: Case, estimator: str = ESTIMATOR) -> Alignment:
     >>> aligned(Case.read(np.zeros((32, 32, 3), np.uint8), "what is this?", "mock")).word_patch.shape
     (3, 256)
     """
+    if not case.model.sites:
+        return _nothing(case)
     if ESTIMATORS[estimator].by_gradient:
         maps = case.model.relevance(case.image, case.prompt, case.answer)
         return align(estimator, maps, case.layout)
@@ -101,7 +105,16 @@ def traced_attention(case: Case, images: Sequence[np.ndarray], *, reuse: bool = 
         The trace, and the alignment with patches, with a leading dimension for pictures.
     """
     trace = case.trace(images, capture=needed_sites("attention", case.model.sites), reuse=reuse)
+    if not case.model.sites:
+        return trace, _nothing(case, len(images))
     return trace, align("attention", trace.attention, case.layout)
+
+
+def _nothing(case: Case, *leading: int) -> Alignment:
+    """The alignment of a model whose attention cannot be captured: no links."""
+    words, steps, patches = len(case.prompt.words), len(case.answer.token_ids), case.layout.n_patches
+    shapes = ((words, patches), (steps, patches), (steps, words))
+    return Alignment(*(np.zeros((*leading, *shape)) for shape in shapes))
 
 
 def align(estimator: str, maps: Maps, layout: Layout) -> Alignment:

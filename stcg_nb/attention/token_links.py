@@ -110,6 +110,18 @@ def text_rows(joint: Tensor, layout: Layout) -> LanguageLinks:
     return LanguageLinks(rows[..., : width - n, :n], steps[..., :n], steps[..., n:width])
 
 
+def crossed_rows(own: Tensor, read: Tensor, layout: Layout) -> LanguageLinks:
+    """The links in a decoder-only language model that attends to patches in layers of its own.
+
+    Args:
+        own: Links among text and answer tokens, ``[..., position, position]``.
+        read: Links from them to patches, ``[..., position, patch]``.
+        layout: How many text tokens there are.
+    """
+    n = layout.n_text_tokens
+    return LanguageLinks(read[..., :n, :], read[..., n - 1 :, :], own[..., n - 1 :, :n])
+
+
 def qformer_links(inner: Tensor, outer: Tensor, n: int) -> ImageLinks:
     """The links of a Q-Former's query tokens.
 

@@ -11,6 +11,7 @@ first part can run once for a picture and serve all its rows with its keys and v
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import wraps
@@ -55,6 +56,8 @@ class Calls:
         self.network, self.language = network, language
         # Some classes keep the offset of the last prompt's positions for the next call.
         self._offsets = [m for m in network.modules() if hasattr(m, "rope_deltas")]
+        takes = inspect.signature(language.forward).parameters
+        self._cache_name = "cache" if "cache" in takes else "past_key_values"
         self._base = next((m for m in (getattr(network, "model", None), network) if hasattr(m, "get_image_features")), None)
 
     def whole(self, batch: Arguments, keep: int) -> Tensor:
@@ -101,7 +104,7 @@ class Calls:
             keep: Number of positions.
             cache: Keys and values of the positions before these; those of these are added.
         """
-        put = {**arguments, "use_cache": cache is not None, "past_key_values": cache}
+        put = {**arguments, "use_cache": cache is not None, **({} if cache is None else {self._cache_name: cache})}
 
         def give(module: nn.Module, args: Any, kwargs: dict[str, Any]) -> tuple[tuple[()], dict[str, Any]]:
             return (), {**{k: v for k, v in kwargs.items() if k in PASSED}, **put}

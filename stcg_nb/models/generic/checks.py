@@ -20,9 +20,10 @@ from typing import Any
 
 import numpy as np
 import torch
+import transformers
 from torch import Tensor
 
-from stcg_nb.errors import ModelError
+from stcg_nb.errors import ModelError, StcgError
 from stcg_nb.models.adapters import log_odds
 from stcg_nb.models.attention import IMPLEMENTATION, install, probing
 from stcg_nb.models.generic.calls import Arguments, Calls, language_model
@@ -38,6 +39,7 @@ from stcg_nb.models.image_cache import tensors
 SIZE = (48, 64)  # height and width of the pictures, in pixels
 QUESTION = "what is this?"
 TARGETS = 3
+UNFIT = (AttributeError, IndexError, KeyError, NotImplementedError, RuntimeError, TypeError, ValueError)
 
 
 def load_generic(network: Any, processor: Any, label: str, revision: str) -> Generic:
@@ -53,18 +55,28 @@ def load_generic(network: Any, processor: Any, label: str, revision: str) -> Gen
         ModelError: If its class has no language model or no attention that can be reached, or if its numbers would be wrong.
     """
     network = network.eval()
+    kind = type(network).__name__
     language = language_model(network)
     if language is None:
-        raise ModelError(f"{label} is a {type(network).__name__}, in which no language model is found; it cannot be explained.")
+        raise ModelError(f"{label} is a {kind}, in which no language model is found; it cannot be explained.")
     config = network.config
     image_token = getattr(config, "image_token_id", None) or getattr(config, "image_token_index", None)
-    reading = Reading(processor, facts(config.model_type), image_token, label)
-    calls = Calls(network, language)
-    install(network, {})
-    if hear(calls, reading):
-        reading = Reading(processor, facts(config.model_type), None, label)
-    model = Generic(network, calls, reading, label, revision)
-    model.offer = Checks(model).offer()
+    try:
+        reading = Reading(processor, facts(config.model_type), image_token, label)
+        calls = Calls(network, language)
+        install(network, {})
+        if hear(calls, reading):
+            reading = Reading(processor, facts(config.model_type), None, label)
+        model = Generic(network, calls, reading, label, revision)
+        model.offer = Checks(model).offer()
+    except UNFIT as error:
+        if isinstance(error, StcgError):
+            raise
+        reason = f"{type(error).__name__}: {error}".strip().split("\n")[0][:200]
+        raise ModelError(
+            f"{label} ({kind}) does not run in transformers {transformers.__version__} as explanations need it ({reason}); try another "
+            "version of transformers."
+        ) from error
     return model
 
 
@@ -76,9 +88,9 @@ def hear(calls: Calls, reading: Reading) -> bool:
         ModelError: If no layer of the language model calls it.
     """
     model = Generic(calls.network, calls, reading, reading.label)
-    read = model.pictures.read(reading.prompt(QUESTION), noise(0))
+    batch = model.pictures.batch(reading.prompt(QUESTION), noise(0))
     with probing() as probe:
-        calls.whole(reading.extended(read.batch, [0, 0]), 1)
+        calls.whole(batch, 1)
     inside = set(calls.language.modules())
     for module, _ in probe.heard:
         site = "cross" if "Cross" in type(module).__name__ else "language"
@@ -104,12 +116,11 @@ class Checks:
         self.model, self.calls = model, model.calls
         self.prompt = model.prompt(QUESTION)
         self.pictures = [noise(0), noise(1)]
-        reads = [model.pictures.read(self.prompt, picture) for picture in self.pictures]
-        self.targets = reads[0].places.ids[reads[0].places.text[-TARGETS:]].tolist()
-        self.batches = [model.reading.extended(read.batch, self.targets) for read in reads]
-        self.of = Sequences(
-            reads[0].places, self.batches[0]["input_ids"], model.pictures.types(reads[0].batch), len(self.targets)
-        )
+        places = model.pictures.places(self.prompt, *SIZE)
+        self.targets = places.ids[places.text[-TARGETS:]].tolist()
+        read = [model.pictures.batch(self.prompt, picture) for picture in self.pictures]
+        self.batches = [model.reading.extended(batch, self.targets) for batch in read]
+        self.of = Sequences(places, self.batches[0]["input_ids"], model.pictures.types, len(self.targets))
         self.crossed = "cross" in model.sites
         # In half precision, or with weights of 8 or 4 bits, another order of operations rounds differently.
         coarse = any(w.dtype not in (torch.float32, torch.float64) for w in model.network.parameters())
@@ -155,12 +166,8 @@ class Checks:
 
     def _answers(self) -> None:
         """Two greedy tokens by the library are the likeliest ones of the second half."""
-        said = self.model.answer(self.pictures[:1], self.prompt)[0]
-        ids = [*said.token_ids, *([self.model.ends[0]] if said.ended else [])][:2]
-        flipped = self.model.trace(
-            self.pictures[:1], self.prompt, self.model.reading.answer(ids, self.model.ends)
-        ).flipped
-        if flipped[0]:
+        said = self.model.reading.answer(self.model.generate(self.pictures[0], self.prompt, 2), self.model.ends)
+        if self.model.trace(self.pictures[:1], self.prompt, said).flipped[0]:
             raise ModelError(
                 f"{self.model.name} answers other tokens by transformers' generate than by its own forward pass, so its answers "
                 "cannot be explained; try another version of transformers."

@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 from transformers import GenerationConfig
 
+from stcg_nb.errors import InputError
 from stcg_nb.models.adapters import Cuts, differs, log_odds, shuffled
 from stcg_nb.models.attention import probing
 from stcg_nb.models.batching import Batches
@@ -31,7 +32,7 @@ from stcg_nb.models.generic.calls import Arguments, Calls, join
 from stcg_nb.models.generic.captures import arranged, layers_of, stored_queries
 from stcg_nb.models.generic.cuts import masks
 from stcg_nb.models.generic.offer import Offer
-from stcg_nb.models.generic.pictures import Pictures, Read
+from stcg_nb.models.generic.pictures import Pictures
 from stcg_nb.models.generic.reading import Reading
 from stcg_nb.models.generic.rows import Sequences, scored, scored_masked, scored_sharing
 from stcg_nb.models.image_cache import tensors
@@ -71,9 +72,6 @@ class Generic:
         ]
         ends = [e for end in configured for e in (end if isinstance(end, list) else [end])]
         self.ends = tuple(dict.fromkeys(ends))
-        self._generation = GenerationConfig(
-            max_new_tokens=MAX_NEW_TOKENS, do_sample=False, num_beams=1, eos_token_id=list(self.ends), pad_token_id=self.ends[0]
-        )
         network.generation_config = GenerationConfig()  # the checkpoint's own may add penalties to greedy decoding
 
     @property
@@ -121,9 +119,9 @@ class Generic:
         return self.reading.answer([*self.reading.continuation(text), self.ends[0]], self.ends)
 
     def layout(self, prompt: Prompt, height: int, width: int) -> Layout:
-        read = self.pictures.read(prompt, np.full((height, width, 3), 128, np.uint8))
+        places = self.pictures.places(prompt, height, width)
         cover = self.pictures.cover(prompt, height, width)
-        return Layout(cover, len(cover), len(read.places.text), read.places.words, (), self._cross_layers)
+        return Layout(cover, len(cover), len(places.text), places.words, (), self._cross_layers)
 
     @torch.no_grad()
     def answer(
@@ -131,21 +129,27 @@ class Generic:
     ) -> list[Answer]:
         answers = []
         for i, image in enumerate(images):
-            read = self.pictures.read(prompt, image)
             if cuts is None:
-                ids = self.calls.generate(read.batch, self.pictures.seen(image), self._generation)
+                ids = self.generate(image, prompt, MAX_NEW_TOKENS)
             else:
                 checked = check_cuts(len(images), self._sizes(prompt, image), cuts, self.edges)
-                ids = self._decode(image, prompt, read, {kind: cut[i : i + 1] for kind, cut in checked.items()})
+                ids = self._decode(image, prompt, {kind: cut[i : i + 1] for kind, cut in checked.items()})
             answers.append(self.reading.answer(ids, self.ends))
         return answers
 
-    def _decode(self, image: np.ndarray, prompt: Prompt, read: Read, cuts: Cuts) -> list[int]:
+    def generate(self, image: np.ndarray, prompt: Prompt, limit: int) -> list[int]:
+        """Token ids of the library's greedy answer, at most `limit`, the end token included."""
+        greedy = GenerationConfig(
+            max_new_tokens=limit, do_sample=False, num_beams=1, eos_token_id=list(self.ends), pad_token_id=self.ends[0]
+        )
+        return self.calls.generate(self.pictures.batch(prompt, image), self.pictures.seen(image), greedy)
+
+    def _decode(self, image: np.ndarray, prompt: Prompt, cuts: Cuts) -> list[int]:
         """Token ids of the greedy answer of one row under cuts. Each token takes a whole forward pass: simple, not fast."""
         ids: list[int] = []
         while len(ids) < MAX_NEW_TOKENS and not set(ids) & set(self.ends):
             targets = [*ids, self.ends[0]]  # the last only adds a position to predict
-            of = self._sequences(read, targets)
+            of = self._sequences(prompt, image, targets)
             front = self.pictures.front(image, prompt, targets, reuse=False)
             cut = masks(of.places, of.length, None, None, cuts, bool(self._cross_layers))
             with probing(cuts=tensors(cut)):
@@ -168,20 +172,25 @@ class Generic:
         capture: Sequence[str] = (),
         reuse: bool = True,
     ) -> Trace:
-        steps = len(answer.token_ids)
+        steps, masked = len(answer.token_ids), self.offer.level == "masked"
+        if masked and keep_patches is not None:
+            raise InputError(
+                f"Regions cannot be cut from the attention of {self.name}, since not all its layers are attention; take another way to "
+                "remove regions, such as 'median'."
+            )
         sizes = {**self._sizes(prompt, images[0]), "step": steps}
         index, all_cuts = check_trace(
             len(images), sizes, image_index, keep_words, keep_patches, cuts, capture, self.sites, self.edges
         )
         targets = [*answer.token_ids, *([self.ends[0]] if answer.ended else [])]
-        of = self._sequences(self.pictures.read(prompt, images[0]), targets)
+        of = self._sequences(prompt, images[0], targets)
         goal = torch.tensor(targets, device=of.ids.device)
 
         def run(rows: slice) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
             words, patches = (None if keep is None else np.asarray(keep)[rows] for keep in (keep_words, keep_patches))
             row_cuts = {kind: cut[rows] for kind, cut in all_cuts.items()}
             fronts = {i: self.pictures.front(images[i], prompt, targets, reuse) for i in np.unique(index[rows])}
-            if self.offer.level == "masked":
+            if masked:
                 logits, found = scored_masked(self.calls, fronts, index[rows], of, words), {}
             else:
                 cut = masks(of.places, of.length, words, patches, row_cuts, bool(self._cross_layers))
@@ -239,17 +248,18 @@ class Generic:
 
     def _one(self, image: np.ndarray, prompt: Prompt, answer: Answer) -> tuple[Sequences, Arguments]:
         """The sequence of a picture, a prompt and an answer, and what the language model is called with for it."""
-        of = self._sequences(self.pictures.read(prompt, image), answer.token_ids)
+        of = self._sequences(prompt, image, answer.token_ids)
         with torch.no_grad():
             return of, self.pictures.front(image, prompt, answer.token_ids)
 
-    def _sequences(self, read: Read, targets: Sequence[int]) -> Sequences:
-        ids = self.reading.extended(read.batch, targets)["input_ids"]
-        return Sequences(read.places, ids, self.pictures.types(read.batch), len(targets))
+    def _sequences(self, prompt: Prompt, image: np.ndarray, targets: Sequence[int]) -> Sequences:
+        places = self.pictures.places(prompt, *image.shape[:2])
+        ids = torch.tensor([[*places.ids.tolist(), *targets[:-1]]], device=self.network.device)
+        return Sequences(places, ids, self.pictures.types, len(targets))
 
     def _sizes(self, prompt: Prompt, image: np.ndarray) -> dict[str, int]:
-        n = len(self.pictures.read(prompt, image).places.image)
-        patches = len(self.pictures.cover(prompt, *image.shape[:2])) if self._cross_layers else n
+        size = image.shape[:2]
+        patches = len(self.pictures.cover(prompt, *size) if self._cross_layers else self.pictures.places(prompt, *size).image)
         return {"word": len(prompt.words), "query": patches, "patch": patches}
 
     def _batch(self, of: Sequences) -> Batches:

@@ -27,19 +27,6 @@ from stcg_nb.models.protocol import MAX_NEW_TOKENS, Prompt
 PLACES = 512  # prompts and sizes whose places are kept
 
 
-@dataclass(frozen=True)
-class Read:
-    """A prompt with a picture.
-
-    Attributes:
-        batch: The network's inputs.
-        places: Of the prompt's tokens.
-    """
-
-    batch: Batch
-    places: Places
-
-
 @dataclass
 class Pictures:
     """The pictures of one model.
@@ -50,6 +37,7 @@ class Pictures:
         crossed: Whether its language model has no image tokens in its sequence, and attends to patches in layers of its own.
         kept: Vision features by picture, and arguments of the language model by picture, prompt and answer.
         found: Places by prompt and size of the picture.
+        types: Names of the network's inputs that give each position a type, once a picture has been read.
         covers: Covers of image tokens, by size of the picture.
     """
 
@@ -59,32 +47,34 @@ class Pictures:
     kept: OrderedDict[tuple[Any, ...], Any] = field(default_factory=OrderedDict)
     found: OrderedDict[tuple[Any, ...], Places] = field(default_factory=OrderedDict)
     covers: dict[tuple[int, int], np.ndarray] = field(default_factory=dict)
+    types: tuple[str, ...] = ()
 
-    def read(self, prompt: Prompt, image: np.ndarray) -> Read:
-        """A prompt with a picture, uint8 ``[height, width, 3]``.
+    def places(self, prompt: Prompt, height: int, width: int) -> Places:
+        """Places of a prompt with a picture of this size in pixels. Raises `InputError` if both are too long for the model."""
+        if (prompt.text, prompt.question, height, width) not in self.found:
+            self.batch(prompt, np.full((height, width, 3), 128, np.uint8))
+        return self.found[prompt.text, prompt.question, height, width]
+
+    def batch(self, prompt: Prompt, image: np.ndarray) -> Batch:
+        """The network's inputs for a prompt and a picture, uint8 ``[height, width, 3]``.
 
         Raises:
             InputError: If both together are too long for the model.
         """
         batch = self._moved(self.reading.batch(prompt, image))
-        key = (prompt.text, prompt.question, image.shape)
-        if key not in self.found:
-            self.found[key] = self.reading.places(prompt, batch["input_ids"])
-            if len(self.found) > PLACES:
-                self.found.popitem(last=False)
-        length, limit = batch["input_ids"].shape[1], self._limit()
+        ids = batch["input_ids"]
+        others = (k for k in batch if k not in ("input_ids", "attention_mask"))
+        self.types = tuple(k for k in others if isinstance(batch[k], Tensor) and batch[k].shape == ids.shape)
+        self.found[prompt.text, prompt.question, *image.shape[:2]] = self.reading.places(prompt, ids)
+        if len(self.found) > PLACES:
+            self.found.popitem(last=False)
+        length, limit = ids.shape[1], self._limit()
         if length > limit:
             raise InputError(
                 f"Question and picture have {length:,} tokens; {self.reading.label} takes at most {limit:,}: shorten the question or "
                 "take a smaller picture."
             )
-        return Read(batch, self.found[key])
-
-    def types(self, batch: Batch) -> tuple[str, ...]:
-        """Names of the inputs that give each position a type."""
-        ids = batch["input_ids"]
-        others = (k for k in batch if k not in ("input_ids", "attention_mask"))
-        return tuple(k for k in others if isinstance(batch[k], Tensor) and batch[k].shape == ids.shape)
+        return batch
 
     def seen(self, image: np.ndarray) -> list[Any]:
         """The picture's vision features for `Calls.front`: empty until they are computed."""
@@ -96,7 +86,7 @@ class Pictures:
         if key in self.kept:
             self.kept.move_to_end(key)
             return self.kept[key]
-        batch = self.reading.extended(self.read(prompt, image).batch, targets)
+        batch = self.reading.extended(self.batch(prompt, image), targets)
         taken = self.calls.front(batch, self.seen(image) if reuse else list(self.kept.get(key[:1], [])))
         if reuse:
             self.kept[key] = taken
@@ -112,12 +102,11 @@ class Pictures:
 
     def tokens(self, prompt: Prompt, image: np.ndarray) -> Tensor:
         """Embeddings of image tokens ``[token, width]``."""
-        read = self.read(prompt, image)
-        arguments = self.calls.front(read.batch)
+        arguments = self.calls.front(self.batch(prompt, image))
         if self.crossed:
             states = arguments["cross_attention_states"]
             return states.reshape(-1, states.shape[-1])
-        return arguments["inputs_embeds"][0, read.places.image]
+        return arguments["inputs_embeds"][0, self.places(prompt, *image.shape[:2]).image]
 
     def _moved(self, batch: Batch) -> Batch:
         """The batch on the network's device, its floating-point numbers in the network's format."""

@@ -128,8 +128,17 @@ class Reading:
         return Places(np.array(sequence), np.flatnonzero(is_image), text, words)
 
     def extended(self, batch: Batch, targets: Sequence[int]) -> Batch:
-        """The batch with all targets but the last after the prompt; whatever is as long as the prompt grows with it."""
+        """The batch with all targets but the last after the prompt; whatever is as long as the prompt grows with it.
+
+        Raises:
+            InputError: If a target is the mark of an image.
+        """
         shape, tail = batch["input_ids"].shape, list(targets[:-1])
+        if self._image_token in tail:
+            raise InputError(
+                f"The answer holds {self.tokenizer.decode([self._image_token])!r}, which stands for an image in the prompts of "
+                f"{self.label}, so it cannot be scored; give another answer."
+            )
         out = {}
         for name, value in batch.items():
             if isinstance(value, Tensor) and value.dim() > 1 and value.shape[:2] == shape and tail:
