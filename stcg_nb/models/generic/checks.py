@@ -16,6 +16,7 @@ A model that fails one of these is refused: its numbers would be wrong. What fol
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,7 @@ from torch import Tensor
 from stcg_nb.errors import ModelError, StcgError
 from stcg_nb.models.adapters import log_odds
 from stcg_nb.models.attention import IMPLEMENTATION, install, probing
+from stcg_nb.models.generic.budget import limit_tokens
 from stcg_nb.models.generic.calls import Arguments, Calls, language_model
 from stcg_nb.models.generic.cover import is_local
 from stcg_nb.models.generic.cuts import masks
@@ -65,10 +67,11 @@ def load_generic(network: Any, processor: Any, label: str, revision: str) -> Gen
         reading = Reading(processor, facts(config.model_type), image_token, label)
         calls = Calls(network, language)
         install(network, {})
+        tokens = limit_tokens(reading, config)
         if hear(calls, reading):
             reading = Reading(processor, facts(config.model_type), None, label)
         model = Generic(network, calls, reading, label, revision)
-        model.offer = Checks(model).offer()
+        model.offer = replace(Checks(model).offer(), tokens=tokens)
     except UNFIT as error:
         if isinstance(error, StcgError):
             raise

@@ -90,7 +90,9 @@ class Generic:
 
     @property
     def sees(self) -> str:
-        return "a picture's parts, as many image tokens as its size gives"
+        if self._cross_layers:
+            return "parts of a picture, in cross-attention"
+        return f"parts of a picture, as up to {self.offer.tokens[1]:,} image tokens"
 
     @property
     def tokenizer(self) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from stcg_nb.models.generic.budget import BUDGET
 from stcg_nb.models.protocol import PATCH_CUTS
 
 SENTENCES = {
@@ -21,12 +22,12 @@ class Offer:
         level: ``"cut"``: words and regions are cut from attention. ``"filled"``: words are cut, regions only filled. ``"masked"``: words
             are masked by the library's own mask of absent tokens, regions filled, and attention is not captured.
         shares: Whether rows may share keys and values of the positions that no mask reaches.
-        note: What else there is to say, in a sentence or none.
+        tokens: The most image tokens of a picture by the checkpoint's own settings, and as it is read here.
     """
 
     level: str
     shares: bool = False
-    note: str = ""
+    tokens: tuple[int, int] = (0, 0)
 
     @property
     def edges(self) -> tuple[str, ...]:
@@ -35,4 +36,7 @@ class Offer:
 
     @property
     def sentence(self) -> str:
-        return f"{SENTENCES[self.level]} {self.note}".strip()
+        own, now = self.tokens
+        fewer = f" A picture is read as at most {now:,} image tokens (its own settings allow {own:,})." if now < own else ""
+        many = f" A picture takes up to {now:,} image tokens, which no setting lowers." if now > BUDGET else ""
+        return SENTENCES[self.level] + fewer + many
