@@ -30,7 +30,9 @@ class Eager:
             modules[name].register_forward_pre_hook(lambda *_, site=site: setattr(self, "place", site))
             modules[name].register_forward_hook(lambda *_: setattr(self, "place", None))
 
-    def scores(self, batch: Mapping[str, torch.Tensor], targets: list[int], cuts: Mapping[str, np.ndarray] | None = None):
+    def scores(
+        self, batch: Mapping[str, torch.Tensor], targets: list[int], cuts: Mapping[str, np.ndarray] | None = None
+    ):
         """Log-odds of each target, with edges cut: by site, bool ``[query, key]`` or ``[key]``; keeps the weights of all heads."""
         self.cuts, self.weights = cuts or {}, {}
         for module in self.network.modules():

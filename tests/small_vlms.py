@@ -328,6 +328,18 @@ SMALL: dict[str, Small] = {
 }  # fmt: skip
 
 
+def is_there(kind: str) -> bool:
+    """Whether this version of transformers has the parts of a small model without torchvision."""
+    small = SMALL[kind]
+    try:
+        images = getattr(transformers, f"{small.images[0]}ImageProcessorPil")
+        return not getattr(images, "is_dummy", False) and hasattr(
+            transformers, f"{small.processor or small.name}Processor"
+        )
+    except ImportError:
+        return False
+
+
 def save_small_vlm(folder: Path, kind: str) -> Path:
     """Write a small model as on the hub."""
     small = SMALL[kind]

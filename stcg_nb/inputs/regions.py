@@ -100,7 +100,8 @@ class Regions:
         sums = np.pad(cells.reshape(self.n, n_rows, n_cols), ((0, 0), (1, 0), (1, 0))).cumsum(1).cumsum(2)
         edges_y, edges_x = np.unique(np.concatenate([y0, y1])), np.unique(np.concatenate([x0, x1]))
         top, bottom, left, right = (
-            np.searchsorted(edges, value) for edges, value in ((edges_y, y0), (edges_y, y1), (edges_x, x0), (edges_x, x1))
+            np.searchsorted(edges, value)
+            for edges, value in ((edges_y, y0), (edges_y, y1), (edges_x, x0), (edges_x, x1))
         )
         area = sums[:, bottom, right] - sums[:, top, right] - sums[:, bottom, left] + sums[:, top, left]
         weights[:, there] = area / ((y1 - y0) * (x1 - x0))
@@ -115,7 +116,9 @@ class Regions:
         >>> Regions(np.array([[0, 0, 1]]), ("a", "b")).patch_owner(np.array([[0, 0, 1.5, 1], [1.5, 0, 3, 1]])).tolist()
         [0, 1]
         """
-        weights = self.patch_weights(cover).round(9)  # shares that differ by rounding alone tie, and the first region wins
+        weights = self.patch_weights(cover).round(
+            9
+        )  # shares that differ by rounding alone tie, and the first region wins
         return np.where(weights.any(0), weights.argmax(0), -1)
 
 

@@ -36,7 +36,9 @@ def attended(case: Case, maps: Mapping[str, Tensor], seed: int = 0) -> Alignment
     """
     if not maps:  # the model's attention cannot be captured: nothing is linked
         words, steps, regions = len(case.prompt.words), len(case.answer.token_ids), case.regions.n
-        return Alignment(*(np.zeros(shape, dtype=bool) for shape in ((words, regions), (steps, regions), (steps, words))))
+        return Alignment(
+            *(np.zeros(shape, dtype=bool) for shape in ((words, regions), (steps, regions), (steps, words)))
+        )
     rng = np.random.default_rng(seed)
     drawn = {site: _resampled(m, rng) for site, m in maps.items()}
     samples = align("attention", drawn, case.layout).by_region(case)

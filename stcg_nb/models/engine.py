@@ -65,6 +65,8 @@ class Engine:
         self.language = family.languages[network.config.text_config.model_type](network, self.images.n_tokens)
         self.reader = family.reader(processor)
         self.grid, self.edges = self.images.grid, self.images.edges
+        (rows, cols), kind = self.grid, "query" if self.images.cross_layers else "image"
+        self.sees = f"{rows} x {cols} patches through {self.images.n_tokens} {kind} tokens"
         self.sites = (*self.images.places, *self.language.places)
         vision, positions = network.config.vision_config, self.grid[0] * self.grid[1] + 1
         seen = positions * (vision.intermediate_size * 4 + vision.num_attention_heads * positions * 3)
@@ -74,11 +76,6 @@ class Engine:
         install(network, {**self.images.places, **self.language.places})
         if not checked:
             self._check()
-
-    @property
-    def sees(self) -> str:
-        rows, cols = self.grid
-        return f"{rows} x {cols} patches through {self.images.n_tokens} image tokens"
 
     @property
     def tokenizer(self) -> Any:

@@ -99,9 +99,7 @@ def _decoder_outside(network: Any, n_tokens: int) -> DecoderOnly:
 TEMPLATE = "Question: {} Answer:"
 
 FAMILIES: Mapping[str, Family] = {
-    "blip-2": Family(
-        TEMPLATE, QFormer, {"t5": EncoderDecoder, "opt": _decoder_inside}
-    ),
+    "blip-2": Family(TEMPLATE, QFormer, {"t5": EncoderDecoder, "opt": _decoder_inside}),
     "instructblip": Family(
         "Question: {} Short answer:",
         QuestionQFormer,

@@ -14,6 +14,7 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -133,10 +134,8 @@ def _load(source: str, label: str, settings: Settings, device_map: DeviceMap | N
                 network, report = network_class.from_pretrained(
                     source, use_safetensors=True, output_loading_info=True, **place.options(), **origin, **options
                 )
-            if family is None:
-                processor = load_processor(source, config.model_type, **origin)
-            else:
-                processor = family.processor(source, **origin)
+            read = family.processor if family else partial(load_processor, model_type=config.model_type)
+            processor = read(source, **origin)
     except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
         if isinstance(error, ModelError):
             raise

@@ -182,7 +182,9 @@ def test_evolution(mock):
     answer = mock.answer([SCENE.image], prompt)[0]
     assert row["tokens"] == list(answer.tokens)
     maps = mock.trace([SCENE.image], prompt, answer, capture=needed_sites("attention", mock.sites)).attention
-    patch = align("attention", {site: m[0] for site, m in maps.items()}, mock.layout(prompt, *SCENE.image.shape[:2])).step_patch
+    patch = align(
+        "attention", {site: m[0] for site, m in maps.items()}, mock.layout(prompt, *SCENE.image.shape[:2])
+    ).step_patch
     share = patch / patch.sum(1, keepdims=True)
     assert row["distance"] == pytest.approx(
         np.array([[jensenshannon(a, b, 2) for b in share] for a in share]), abs=1e-6

@@ -1,8 +1,8 @@
 """Keep the number of image tokens of a picture in bounds, by the settings that a checkpoint's image processor has.
 
-Many checkpoints read a picture of a thousand pixels as several thousand image tokens. A row of masks then costs seconds even on a large
-GPU, and attention maps take gigabytes. So the setting of the image processor that the number depends on is lowered, step by step,
-until the largest of `SHAPES` gives at most `BUDGET` tokens. What was lowered is said when the model is loaded.
+Many checkpoints read a picture of a thousand pixels as several thousand image tokens. A row of masks then costs seconds even on a
+large GPU, and attention maps take gigabytes. So the setting of the image processor that the number depends on is lowered, step by
+step, until the largest of `SHAPES` gives at most `BUDGET` tokens. What was lowered is said when the model is loaded.
 """
 
 from __future__ import annotations
@@ -15,7 +15,11 @@ import numpy as np
 from stcg_nb.models.generic.reading import Reading
 
 BUDGET = 2048  # image tokens
-SHAPES = ((1024, 1024), (512, 1024), (1024, 512))  # heights and widths, in pixels; no picture is larger (`stcg_nb.case`)
+SHAPES = (
+    (1024, 1024),
+    (512, 1024),
+    (1024, 512),
+)  # heights and widths, in pixels; no picture is larger (`stcg_nb.case`)
 STEP = 0.8  # by which a size in pixels is lowered
 
 

@@ -26,7 +26,10 @@ Arguments = Mapping[str, Any]
 PATHS = ("model.language_model", "model.text_model", "language_model", "text_model.model", "text_model", "model")
 DROPPED = ("use_cache", "past_key_values", "cache", "cache_position", "return_dict", "logits_to_keep")
 PASSED = ("return_dict", "output_attentions", "output_hidden_states", "logits_to_keep")
-DEEP = ("deepstack_visual_embeds", "visual_pos_masks")  # features of image tokens for deeper layers, and where these tokens are
+DEEP = (
+    "deepstack_visual_embeds",
+    "visual_pos_masks",
+)  # features of image tokens for deeper layers, and where these tokens are
 
 
 class _Stop(Exception):
@@ -58,7 +61,9 @@ class Calls:
         self._offsets = [m for m in network.modules() if hasattr(m, "rope_deltas")]
         takes = inspect.signature(language.forward).parameters
         self._cache_name = "cache" if "cache" in takes else "past_key_values"
-        self._base = next((m for m in (getattr(network, "model", None), network) if hasattr(m, "get_image_features")), None)
+        self._base = next(
+            (m for m in (getattr(network, "model", None), network) if hasattr(m, "get_image_features")), None
+        )
 
     def whole(self, batch: Arguments, keep: int) -> Tensor:
         """Logits ``[row, position, token]`` of the last `keep` positions, by the network's own forward."""
@@ -172,7 +177,8 @@ def _join(name: str, values: Sequence[Any]) -> Any:
 
 def split(arguments: Arguments, length: int, at: int, deep_first: bool) -> tuple[Arguments, Arguments]:
     """Cut arguments of `length` positions in two before the position `at`; `deep_first`: all image tokens are in the first part."""
-    first, second = {}, {}
+    first: dict[str, Any] = {}
+    second: dict[str, Any] = {}
     for name, value in arguments.items():
         if name in DEEP:
             part = first if deep_first else second
@@ -198,5 +204,7 @@ def _split(name: str, value: Any, length: int, at: int) -> tuple[Any, Any]:
             return value[..., :at, :at], value[..., at:, :]
         return value[:, :at], value  # the second part attends to both
     fitting = [axis for axis, size in enumerate(value.shape) if size == length]
-    axis = fitting[-1] if name == "position_ids" else next((a for a in fitting if a), 0)  # rows may be as many as positions
+    axis = (
+        fitting[-1] if name == "position_ids" else next((a for a in fitting if a), 0)
+    )  # rows may be as many as positions
     return value.narrow(axis, 0, at), value.narrow(axis, at, length - at)

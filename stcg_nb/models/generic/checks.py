@@ -71,14 +71,14 @@ def load_generic(network: Any, processor: Any, label: str, revision: str) -> Gen
         if hear(calls, reading):
             reading = Reading(processor, facts(config.model_type), None, label)
         model = Generic(network, calls, reading, label, revision)
-        model.offer = replace(Checks(model).offer(), tokens=tokens)
+        model.accept(replace(Checks(model).offer(), tokens=tokens))
     except UNFIT as error:
         if isinstance(error, StcgError):
             raise
         reason = f"{type(error).__name__}: {error}".strip().split("\n")[0][:200]
         raise ModelError(
-            f"{label} ({kind}) does not run in transformers {transformers.__version__} as explanations need it ({reason}); try another "
-            "version of transformers."
+            f"{label} ({kind}) does not run in transformers {transformers.__version__} as explanations need it ({reason}); try "
+            "another version of transformers."
         ) from error
     return model
 
@@ -101,8 +101,8 @@ def hear(calls: Calls, reading: Reading) -> bool:
     sites = {getattr(module, "stcg_site", "") for module in inside}
     if "language" not in sites:
         raise ModelError(
-            f"The language model of {reading.label} ({type(calls.network).__name__}) sends no attention through transformers' attention "
-            "interface, so nothing can be captured or cut in it; another version of transformers may."
+            f"The language model of {reading.label} ({type(calls.network).__name__}) sends no attention through transformers' "
+            "attention interface, so nothing can be captured or cut in it; another version of transformers may."
         )
     return "cross" in sites
 

@@ -16,6 +16,7 @@ A token that moves with every part of the picture (as those of a perceiver do) o
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import torch
@@ -46,7 +47,8 @@ def probed_cover(tokens: Callable[[np.ndarray], Tensor], height: int, width: int
             far.append((tokens(picture) - at_rest).float().norm(dim=-1).cpu())
         return torch.stack(far, 1).numpy()
 
-    (y0, y1), (x0, x1) = (_along(lambda c, axis=axis: moved(axis, c), n, side) for axis, n in enumerate((height, width)))
+    y0, y1 = _along(partial(moved, 0), height, side)
+    x0, x1 = _along(partial(moved, 1), width, side)
     cover = np.stack([x0, y0, x1, y1], 1)
     with np.errstate(invalid="ignore"):
         everything = (x1 - x0) * (y1 - y0) > WHOLE * height * width

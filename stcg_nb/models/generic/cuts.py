@@ -9,7 +9,12 @@ from stcg_nb.models.generic.reading import Places
 
 
 def masks(
-    places: Places, length: int, keep_words: np.ndarray | None, keep_patches: np.ndarray | None, cuts: Cuts, crossed: bool
+    places: Places,
+    length: int,
+    keep_words: np.ndarray | None,
+    keep_patches: np.ndarray | None,
+    cuts: Cuts,
+    crossed: bool,
 ) -> Cuts:
     """For each site, True where a query must not attend to a key, bool ``[row, query or 1, key]``; empty if nothing is cut.
 
@@ -28,8 +33,10 @@ def masks(
     if keep_words is not None:
         for word, at in enumerate(words):
             language[:, :, at] |= ~np.asarray(keep_words, dtype=bool)[:, word, None, None]
-    patches = None if keep_patches is None else ~np.asarray(keep_patches, dtype=bool)
-    seen = [m.shape[2] for kind, m in cuts.items() if kind.endswith("patch")] + ([] if patches is None else [patches.shape[1]])
+    patches = None if keep_patches is None else np.logical_not(np.asarray(keep_patches, dtype=bool))
+    seen = [m.shape[2] for kind, m in cuts.items() if kind.endswith("patch")] + (
+        [] if patches is None else [patches.shape[1]]
+    )
     to_patches = np.zeros((rows, queries, seen[0] if seen else 0), dtype=bool)
     if patches is not None:
         to_patches |= patches[:, None]
@@ -56,7 +63,7 @@ def first_reached(places: Places, cut: Cuts) -> int:
     Image tokens may attend to each other in both directions, so a cut image token reaches the first of them.
     """
     mask = cut["language"]
-    keys, queries = mask.any((0, 1)), mask.any((0, 2))
+    keys, queries = np.asarray(mask.any((0, 1))), np.asarray(mask.any((0, 2)))
     by_key = int(keys.argmax()) if keys.any() else mask.shape[2]
     reached = by_key if mask.shape[1] == 1 else max(by_key, int(queries.argmax()))
     if "cross" in cut and cut["cross"].any():

@@ -58,11 +58,12 @@ class Generic:
         self, network: Any, calls: Calls, reading: Reading, name: str, revision: str = "", offer: Offer | None = None
     ) -> None:
         self.network, self.calls, self.reading = network, calls, reading
-        self.name, self.revision, self.offer = name, revision, offer or Offer("cut")
+        self.name, self.revision = name, revision
         self.dtypes = tuple(sorted({str(w.dtype).removeprefix("torch.") for w in network.parameters()}))
         modules = list(calls.language.modules())
         layers = [m.stcg_site for m in modules if getattr(m, "stcg_site", "") in ("language", "cross")]
         self._cross_layers = tuple(i for i, site in enumerate(layers) if site == "cross")
+        self.accept(offer or Offer("cut"))
         self.pictures = Pictures(calls, reading, bool(self._cross_layers))
         self._batches: dict[int, Batches] = {}
         configured = [
@@ -74,25 +75,14 @@ class Generic:
         self.ends = tuple(dict.fromkeys(ends))
         network.generation_config = GenerationConfig()  # the checkpoint's own may add penalties to greedy decoding
 
-    @property
-    def offers(self) -> str:
-        return self.offer.sentence
-
-    @property
-    def edges(self) -> tuple[str, ...]:
-        return self.offer.edges
-
-    @property
-    def sites(self) -> tuple[str, ...]:
-        if self.offer.level == "masked":
-            return ()
-        return ("language", "reading", "cross") if self._cross_layers else ("language", "reading")
-
-    @property
-    def sees(self) -> str:
-        if self._cross_layers:
-            return "parts of a picture, in cross-attention"
-        return f"parts of a picture, as up to {self.offer.tokens[1]:,} image tokens"
+    def accept(self, offer: Offer) -> None:
+        """Take what the checks have found."""
+        self.offer, self.offers, self.edges = offer, offer.sentence, offer.edges
+        crossed = bool(self._cross_layers)
+        sites = ("language", "reading", "cross") if crossed else ("language", "reading")
+        self.sites: tuple[str, ...] = () if offer.level == "masked" else sites
+        many = "in cross-attention" if crossed else f"as up to {offer.tokens[1]:,} image tokens"
+        self.sees = f"parts of a picture, {many}"
 
     @property
     def tokenizer(self) -> Any:
@@ -177,8 +167,8 @@ class Generic:
         steps, masked = len(answer.token_ids), self.offer.level == "masked"
         if masked and keep_patches is not None:
             raise InputError(
-                f"Regions cannot be cut from the attention of {self.name}, since not all its layers are attention; take another way to "
-                "remove regions, such as 'median'."
+                f"Regions cannot be cut from the attention of {self.name}, since not all its layers are attention; take another "
+                "way to remove regions, such as 'median'."
             )
         sizes = {**self._sizes(prompt, images[0]), "step": steps}
         index, all_cuts = check_trace(
@@ -192,8 +182,9 @@ class Generic:
             words, patches = (None if keep is None else np.asarray(keep)[rows] for keep in (keep_words, keep_patches))
             row_cuts = {kind: cut[rows] for kind, cut in all_cuts.items()}
             fronts = {i: self.pictures.front(images[i], prompt, targets, reuse) for i in np.unique(index[rows])}
+            found: dict[str, list[Tensor]] = {}
             if masked:
-                logits, found = scored_masked(self.calls, fronts, index[rows], of, words), {}
+                logits = scored_masked(self.calls, fronts, index[rows], of, words)
             else:
                 cut = masks(of.places, of.length, words, patches, row_cuts, bool(self._cross_layers))
                 logits, found = self._cut(fronts, index[rows], of, cut, capture)
@@ -261,7 +252,9 @@ class Generic:
 
     def _sizes(self, prompt: Prompt, image: np.ndarray) -> dict[str, int]:
         size = image.shape[:2]
-        patches = len(self.pictures.cover(prompt, *size) if self._cross_layers else self.pictures.places(prompt, *size).image)
+        patches = len(
+            self.pictures.cover(prompt, *size) if self._cross_layers else self.pictures.places(prompt, *size).image
+        )
         return {"word": len(prompt.words), "query": patches, "patch": patches}
 
     def _batch(self, of: Sequences) -> Batches:

@@ -19,8 +19,8 @@ class Offer:
     """What a model is offered.
 
     Attributes:
-        level: ``"cut"``: words and regions are cut from attention. ``"filled"``: words are cut, regions only filled. ``"masked"``: words
-            are masked by the library's own mask of absent tokens, regions filled, and attention is not captured.
+        level: ``"cut"``: words and regions are cut from attention. ``"filled"``: words are cut, regions only filled. ``"masked"``:
+            words are masked by the library's own mask of absent tokens, regions filled, and attention is not captured.
         shares: Whether rows may share keys and values of the positions that no mask reaches.
         tokens: The most image tokens of a picture by the checkpoint's own settings, and as it is read here.
     """
@@ -37,6 +37,8 @@ class Offer:
     @property
     def sentence(self) -> str:
         own, now = self.tokens
-        fewer = f" A picture is read as at most {now:,} image tokens (its own settings allow {own:,})." if now < own else ""
+        fewer = (
+            f" A picture is read as at most {now:,} image tokens (its own settings allow {own:,})." if now < own else ""
+        )
         many = f" A picture takes up to {now:,} image tokens, which no setting lowers." if now > BUDGET else ""
         return SENTENCES[self.level] + fewer + many

@@ -17,8 +17,9 @@ from transformers.processing_utils import ProcessorMixin
 
 from stcg_nb.errors import ModelError
 
-
-ALIKE = {"SmolVLMProcessor": "Idefics3Processor"}  # the same for pictures; SmolVLM's own needs num2words to count frames
+ALIKE = {
+    "SmolVLMProcessor": "Idefics3Processor"
+}  # the same for pictures; SmolVLM's own needs num2words to count frames
 
 
 class Listener:
@@ -43,11 +44,20 @@ class Listener:
 class MarkedRows:
     """The processor of Pixtral and Mistral 3, whose own module needs torchvision: each row of image tokens ends with a mark."""
 
-    def __init__(self, image_processor: Any, tokenizer: Any, patch_size: int, spatial_merge_size: int = 1, **marks: Any) -> None:
-        self.image_processor, self.tokenizer, self.chat_template = image_processor, tokenizer, marks.get("chat_template")
+    def __init__(
+        self, image_processor: Any, tokenizer: Any, patch_size: int, spatial_merge_size: int = 1, **marks: Any
+    ) -> None:
+        self.image_processor, self.tokenizer, self.chat_template = (
+            image_processor,
+            tokenizer,
+            marks.get("chat_template"),
+        )
         self._side = patch_size * spatial_merge_size
         self.image_token = marks.get("image_token", "[IMG]")
-        self._row_end, self._end = marks.get("image_break_token", "[IMG_BREAK]"), marks.get("image_end_token", "[IMG_END]")
+        self._row_end, self._end = (
+            marks.get("image_break_token", "[IMG_BREAK]"),
+            marks.get("image_end_token", "[IMG_END]"),
+        )
 
     def __call__(self, images: Any, text: list[str], return_tensors: str, **options: Any) -> dict[str, Any]:
         seen = dict(self.image_processor(images=[i for [i] in images], return_tensors=return_tensors))
@@ -77,11 +87,11 @@ def load_processor(source: str, model_type: str, **options: Any) -> Any:
     if name == "PixtralProcessor":
         settings.setdefault("patch_size", 16)
         return MarkedRows(images, tokenizer, **{k: v for k, v in settings.items() if k != "image_processor"})
-    own = getattr(transformers, ALIKE.get(str(name), str(name)), None)
+    own: Any = getattr(transformers, ALIKE.get(str(name), str(name)), None)
     if own is None or getattr(own, "is_dummy", False):
         raise ModelError(
-            f"{source} has the processor {name}, which transformers {transformers.__version__} lacks or offers with torchvision alone; "
-            "there is no other way to prepare its pictures."
+            f"{source} has the processor {name}, which transformers {transformers.__version__} lacks or offers with torchvision "
+            "alone; there is no other way to prepare its pictures."
         )
     parts = {"image_processor": images, "tokenizer": tokenizer}
 

@@ -92,10 +92,15 @@ class Reading:
         else:
             content = [{"type": "image"}, {"type": "text", "text": asked}]
             text = self.tokenizer.apply_chat_template(
-                [{"role": "user", "content": content}], chat_template=self._chat, add_generation_prompt=True, tokenize=False
+                [{"role": "user", "content": content}],
+                chat_template=self._chat,
+                add_generation_prompt=True,
+                tokenize=False,
             )
         if question not in text:
-            raise ModelError(f"The chat template of {self.label} changes the question {question!r}, so its words cannot be found.")
+            raise ModelError(
+                f"The chat template of {self.label} changes the question {question!r}, so its words cannot be found."
+            )
         read = self.tokenizer(text, return_offsets_mapping=True, add_special_tokens=False)
         # A tokenizer may drop all characters of a word; then there are no tokens to cut, and the word is left out.
         spans = _found(text, question, read["offset_mapping"])
@@ -120,7 +125,9 @@ class Reading:
         again = self.tokenizer(heard.text, return_offsets_mapping=True, **options)
         sequence = ids[0].tolist()
         if list(again["input_ids"]) != sequence:
-            raise ModelError(f"The processor of {self.label} changes its tokens after tokenising, so words cannot be found in them.")
+            raise ModelError(
+                f"The processor of {self.label} changes its tokens after tokenising, so words cannot be found in them."
+            )
         is_image = np.array([i == self._image_token for i in sequence])
         text = np.flatnonzero(~is_image)
         offsets = [again["offset_mapping"][i] for i in text]

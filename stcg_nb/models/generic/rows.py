@@ -1,7 +1,7 @@
 """Score counterfactual rows with the second half of a network, sharing what rows with the same picture have in common.
 
-A mask changes nothing before the first position that it reaches. There, all rows with the same picture have the same keys and values, so
-they are computed once for the picture. This pays from two rows a picture on.
+A mask changes nothing before the first position that it reaches. There, all rows with the same picture have the same keys and values,
+so they are computed once for the picture. This pays from two rows a picture on.
 """
 
 from __future__ import annotations
