@@ -20,13 +20,14 @@ SHAPES = (
     (512, 1024),
     (1024, 512),
 )  # heights and widths, in pixels; no picture is larger (`stcg_nb.case`)
+PATIENCE = 6  # steps in vain
 STEP = 0.8  # by which a size in pixels is lowered
 
 
 def _smaller_size(processor: Any, config: Any) -> bool:
     """``size["longest_edge"]``: a side or an area in pixels, of models that read pictures at their own size."""
     size = dict(getattr(processor, "size", None) or {})
-    edge, least = size.get("longest_edge"), size.get("shortest_edge") or 64
+    edge, least = size.get("longest_edge"), size.get("shortest_edge") or 1
     if not edge or edge * STEP < least:
         return False
     processor.size = type(processor.size)(**{**size, "longest_edge": int(edge * STEP)})
@@ -78,8 +79,13 @@ def limit_tokens(reading: Reading, config: Any, budget: int = BUDGET) -> tuple[i
         The most image tokens of a picture by the checkpoint's own settings, and now.
     """
     own = now = largest(reading)
-    while now > budget and any(lower(reading.processor.image_processor, config) for lower in SETTINGS):
-        now = largest(reading)
+    processor, in_vain = reading.processor.image_processor, 0
+    kept = dict(vars(processor))
+    while now > budget and in_vain < PATIENCE and any(lower(processor, config) for lower in SETTINGS):
+        before, now = now, largest(reading)
+        in_vain = in_vain + 1 if now >= before else 0
+    if in_vain == PATIENCE:  # the number does not depend on the setting, so it stays as it was
+        vars(processor).update(kept)
     return own, now
 
 

@@ -10,7 +10,8 @@ A model that fails one of these is refused: its numbers would be wrong. What fol
 
 4. A cut word must not leak: other embeddings in its place change nothing. If they do (layers that are no attention), the same with
    the library's own mask of absent tokens; if they still do, the model is refused.
-5. Image tokens must show parts of the picture (`stcg_nb.models.generic.cover`), else regions are filled only.
+5. Image tokens must show parts of the picture (`stcg_nb.models.generic.cover`): a half of it moves no token of the other half. Else
+   regions are filled only.
 6. Rows that share keys and values must score as rows that do not, else nothing is shared.
 """
 
@@ -29,7 +30,7 @@ from stcg_nb.models.adapters import log_odds
 from stcg_nb.models.attention import IMPLEMENTATION, install, probing
 from stcg_nb.models.generic.budget import limit_tokens
 from stcg_nb.models.generic.calls import Arguments, Calls, language_model
-from stcg_nb.models.generic.cover import is_local
+from stcg_nb.models.generic.cover import agrees, is_local, moved_by_halves
 from stcg_nb.models.generic.cuts import masks
 from stcg_nb.models.generic.engine import Generic
 from stcg_nb.models.generic.facts import facts
@@ -145,8 +146,7 @@ class Checks:
         words = np.arange(len(self.prompt.words)) % 2 == 1
         rows = np.stack([words, ~words])
         if self._leak(fronts, rows, masked=False) <= self.allowed:
-            local = is_local(self.model.pictures.cover(self.prompt, *SIZE))
-            return Offer("cut" if local else "filled", shares=self._shares(fronts, rows))
+            return Offer("cut" if self._local() else "filled", shares=self._shares(fronts, rows))
         if self._leak(fronts, rows, masked=True) <= self.allowed:
             return Offer("masked")
         raise ModelError(
@@ -190,6 +190,14 @@ class Checks:
                 with probing(cuts=tensors(cut)):
                     scores.append(self._scores(scored(self.calls, changed, np.arange(2), self.of)))
         return float((scores[0] - scores[1]).abs().max())
+
+    def _local(self) -> bool:
+        """Whether image tokens show parts of the picture. A statement of the processor about them is believed if they agree."""
+        pictures = self.model.pictures
+        moved = moved_by_halves(lambda picture: pictures.tokens(self.prompt, picture), *SIZE)
+        stated = pictures.statement(self.prompt, *SIZE)
+        pictures.stated = stated is not None and agrees(stated, moved, *SIZE)
+        return is_local(moved)
 
     def _shares(self, fronts: dict[int, Arguments], words: np.ndarray) -> bool:
         """Whether rows that share keys and values score as rows that do not."""

@@ -19,7 +19,7 @@ from torch import Tensor
 from stcg_nb.errors import InputError
 from stcg_nb.models.attention import probing
 from stcg_nb.models.generic.calls import Arguments, Calls
-from stcg_nb.models.generic.cover import probed_cover
+from stcg_nb.models.generic.cover import probed_cover, stated_cover
 from stcg_nb.models.generic.reading import Batch, Places, Reading
 from stcg_nb.models.image_cache import CACHE_BYTES
 from stcg_nb.models.protocol import MAX_NEW_TOKENS, Prompt
@@ -37,6 +37,7 @@ class Pictures:
         crossed: Whether its language model has no image tokens in its sequence, and attends to patches in layers of its own.
         kept: Vision features by picture, and arguments of the language model by picture, prompt and answer.
         found: Places by prompt and size of the picture.
+        stated: Whether covers that the processor states are believed.
         types: Names of the network's inputs that give each position a type, once a picture has been read.
         covers: Covers of image tokens, by size of the picture.
     """
@@ -47,6 +48,7 @@ class Pictures:
     kept: OrderedDict[tuple[Any, ...], Any] = field(default_factory=OrderedDict)
     found: OrderedDict[tuple[Any, ...], Places] = field(default_factory=OrderedDict)
     covers: dict[tuple[int, int], np.ndarray] = field(default_factory=dict)
+    stated: bool = False
     types: tuple[str, ...] = ()
 
     def places(self, prompt: Prompt, height: int, width: int) -> Places:
@@ -95,13 +97,23 @@ class Pictures:
 
     def cover(self, prompt: Prompt, height: int, width: int) -> np.ndarray:
         """The cover of each image token for pictures of this size in pixels, ``[token, 4]``."""
-        if (height, width) not in self.covers:
-            with torch.no_grad(), probing(local=["vit"]):
-                self.covers[height, width] = probed_cover(lambda i: self.tokens(prompt, i), height, width)
-        return self.covers[height, width]
+        size = height, width
+        if size not in self.covers:
+            found = self.statement(prompt, *size) if self.stated else None
+            self.covers[size] = probed_cover(lambda i: self.tokens(prompt, i), *size) if found is None else found
+        return self.covers[size]
+
+    def statement(self, prompt: Prompt, height: int, width: int) -> np.ndarray | None:
+        """The cover that the processor states, if it states one."""
+        batch = self.reading.batch(prompt, np.full((height, width, 3), 128, np.uint8))
+        return stated_cover(batch, self.reading.processor, len(self.places(prompt, height, width).image), height, width)
 
     def tokens(self, prompt: Prompt, image: np.ndarray) -> Tensor:
-        """Embeddings of image tokens ``[token, width]``."""
+        """Embeddings of image tokens ``[token, width]``, each of what it covers alone: no position attends to another."""
+        with torch.no_grad(), probing(local=["vit"]):
+            return self._tokens(prompt, image)
+
+    def _tokens(self, prompt: Prompt, image: np.ndarray) -> Tensor:
         arguments = self.calls.front(self.batch(prompt, image))
         if self.crossed:
             states = arguments["cross_attention_states"]

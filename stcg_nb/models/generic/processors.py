@@ -52,7 +52,7 @@ class MarkedRows:
             tokenizer,
             marks.get("chat_template"),
         )
-        self._side = patch_size * spatial_merge_size
+        self.side = patch_size * spatial_merge_size  # of an image token, in pixels of the scaled picture
         self.image_token = marks.get("image_token", "[IMG]")
         self._row_end, self._end = (
             marks.get("image_break_token", "[IMG_BREAK]"),
@@ -63,7 +63,7 @@ class MarkedRows:
         seen = dict(self.image_processor(images=[i for [i] in images], return_tensors=return_tensors))
         marked = []
         for part, size in zip(text, seen["image_sizes"], strict=True):
-            rows, cols = (int(s) // self._side for s in size)
+            rows, cols = (int(s) // self.side for s in size)
             row = self.image_token * cols
             marked.append(part.replace(self.image_token, (row + self._row_end) * (rows - 1) + row + self._end))
         return {**seen, **self.tokenizer(marked, return_tensors=return_tensors, **options)}
@@ -95,7 +95,7 @@ def load_processor(source: str, model_type: str, **options: Any) -> Any:
         )
     parts = {"image_processor": images, "tokenizer": tokenizer}
 
-    class ImageOnly(own):  # type: ignore[misc, valid-type]
+    class ImageOnly(own):
         """The processor without what it needs for videos and sound."""
 
         def check_argument_for_proper_class(self, argument_name: str, argument: Any) -> None:

@@ -81,7 +81,7 @@ class Reading:
     def prompt(self, question: str) -> Prompt:
         """Read a question. Raises `InputError` if it is invalid or holds a mark of the model."""
         question = check_question(question)
-        for token in self.tokenizer.all_special_tokens:
+        for token in (str(added.content) for added in self.tokenizer.added_tokens_decoder.values() if added.special):
             if token in question:
                 raise InputError(
                     f"The question holds {token!r}, which {self.label} reads as a mark of its own; leave it out."

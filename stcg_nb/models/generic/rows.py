@@ -1,7 +1,7 @@
 """Score counterfactual rows with the second half of a network, sharing what rows with the same picture have in common.
 
 A mask changes nothing before the first position that it reaches. There, all rows with the same picture have the same keys and values,
-so they are computed once for the picture. This pays from two rows a picture on.
+so they are computed once for the picture. A picture with one row has nothing to share.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from stcg_nb.models.generic.reading import Places
 from stcg_nb.models.image_cache import tensors
 
 SHORTEST = 16  # positions that are worth sharing
-ROWS = 2  # rows a picture from which on sharing pays
 
 
 @dataclass(frozen=True)
@@ -64,10 +63,30 @@ def scored_sharing(
     """The same under masks by site (as from `stcg_nb.models.generic.cuts.masks`), with keys and values shared as far as no mask
     reaches."""
     at = _shared_length(of.places, of.length - of.keep, cut)
+    _, row_of, rows = np.unique(index, return_inverse=True, return_counts=True)
+    shared = (rows[row_of] > 1) & (at >= SHORTEST)
+    out: list[Tensor] = [torch.empty(0)] * len(index)
+    for run, chosen in ((_together, np.flatnonzero(shared)), (_apart, np.flatnonzero(~shared))):
+        if len(chosen):
+            part = {site: mask[chosen] for site, mask in cut.items()}
+            for row, logits in zip(chosen, run(calls, fronts, index[chosen], of, part, at), strict=True):
+                out[row] = logits
+    return torch.stack(out)
+
+
+def _apart(
+    calls: Calls, fronts: Mapping[int, Arguments], index: np.ndarray, of: Sequences, cut: Cuts, at: int
+) -> Tensor:
+    """Rows from their first position on."""
+    with probing(cuts=tensors(cut)):
+        return scored(calls, fronts, index, of)
+
+
+def _together(
+    calls: Calls, fronts: Mapping[int, Arguments], index: np.ndarray, of: Sequences, cut: Cuts, at: int
+) -> Tensor:
+    """Rows from the position `at` on, after the keys and values of their pictures."""
     pictures, row_of = np.unique(index, return_inverse=True)
-    if at < SHORTEST or len(index) < ROWS * len(pictures):
-        with probing(cuts=tensors(cut)):
-            return scored(calls, fronts, index, of)
     deep_first = bool(len(of.places.image)) and int(of.places.image[-1]) < at
     parts = {i: split(fronts[i], of.length, at, deep_first) for i in pictures}
     cache = DynamicCache()
