@@ -304,6 +304,50 @@ SMALL: dict[str, Small] = {
         }, ("Janus", {"size": SQUARE}), "<image_placeholder>\n{}", settings={"num_image_tokens": 16},
         named={"image_token": "<image_placeholder>", "boi_token": "<begin_of_image>", "eoi_token": "<end_of_image>"},
     ),
+    "vipllava": Small(
+        "VipLlava", {
+            "vision_config": CLIP, "text_config": text(), "image_token_index": mark("<image>"),
+            "vision_feature_layers": [-2, -3], "image_seq_length": 16,
+        }, CROP, processor="Llava", settings=FIXED,
+    ),
+    "qwen3_vl_moe": Small(
+        "Qwen3VLMoe", {
+            "vision_config": qwen_vision(
+                "qwen3_vl_moe_vision", depth=3, num_position_embeddings=16, deepstack_visual_indexes=[0, 1]
+            ),
+            "text_config": text(
+                "qwen3_vl_moe_text", rope_parameters={**MROPE, "mrope_interleaved": True}, num_experts=4,
+                num_experts_per_tok=2, moe_intermediate_size=16, decoder_sparse_step=1,
+            ), **PAD, **VISION_ENDS,
+        }, processor="Qwen3VL", **QWEN,
+    ),
+    "video_llama_3": Small(
+        "VideoLlama3", {
+            "vision_config": vision("video_llama_3_vision", hidden_size=32, intermediate_size=48, num_hidden_layers=2),
+            "text_config": text("qwen2"), **PAD,
+        }, ("VideoLlama3", {"patch_size": 8, "min_pixels": 1024, "max_pixels": 4096}), "<|image_pad|>{}",
+        named={"image_token": "<|image_pad|>", "video_token": "<|video_pad|>"},
+    ),
+    "paddleocr_vl": Small(
+        "PaddleOCRVL", {
+            "vision_config": vision(
+                "paddleocr_vl_vision", hidden_size=32, intermediate_size=48, num_hidden_layers=2, image_size=64,
+                spatial_merge_size=2,
+            ),
+            "text_config": text("paddleocr_vl_text", rope_parameters=MROPE), **PAD, **VISION_ENDS,
+        }, ("PaddleOCRVL", {"patch_size": 8, "merge_size": 2, "size": {"shortest_edge": 1024, "longest_edge": 4096}}),
+        QWEN["template"], named={"image_token": "<|image_pad|>"},
+    ),
+    "lighton_ocr": Small(
+        "LightOnOcr", {
+            "vision_config": PIXTRAL, "text_config": text("qwen3"), "image_token_id": mark("<|image_pad|>"),
+            "spatial_merge_size": 2,
+        }, ("Pixtral", {"size": {"longest_edge": 64}, "patch_size": 16}), "<|image_pad|>{}",
+        settings={"patch_size": 8, "spatial_merge_size": 2},
+        named={
+            "image_token": "<|image_pad|>", "image_break_token": "<|vision_start|>", "image_end_token": "<|vision_end|>",
+        },
+    ),
     "idefics2": Small(
         "Idefics2", {
             "vision_config": vision("idefics2_vision", image_size=64),

@@ -117,9 +117,10 @@ class Calls:
         self._forget()
         rest = {name: torch.zeros_like(ids) for name in types}
         with self._hooked(give):
-            return self.network(
+            logits = self.network(
                 input_ids=ids, attention_mask=torch.ones_like(ids), use_cache=False, logits_to_keep=keep, **rest
             ).logits
+        return logits[:, -keep:]  # some classes keep all
 
     def _forget(self) -> None:
         for module in self._offsets:
