@@ -372,6 +372,27 @@ SMALL: dict[str, Small] = {
 }  # fmt: skip
 
 
+OFFERED = {
+    "cut": "words and regions cut",
+    "filled": "words cut, regions filled",
+    "masked": "words masked, regions filled",
+}
+
+
+def table_row(kind: str, model: Any) -> str:
+    """The row of docs/families.md that loading a small model gives."""
+    config = model.network.config
+    name = config.model_type if config.model_type == kind else f"{config.model_type} ({kind})"
+    places = (
+        "cross-attention" if "cross" in model.sites else "its processor" if model.pictures.stated else "an experiment"
+    )
+    where = places if model.offer.level == "cut" else "–"
+    return (
+        f"| `{name}` | {type(model.network).__name__} | {OFFERED[model.offer.level]} | "
+        f"{'yes' if model.offer.shares else 'no'} | {where} |"
+    )
+
+
 def is_there(kind: str) -> bool:
     """Whether this version of transformers has the parts of a small model without torchvision."""
     small = SMALL[kind]

@@ -38,6 +38,8 @@ class Listener:
         return self.tokenizer(text, **options)
 
     def __getattr__(self, name: str) -> Any:
+        if name == "tokenizer":  # a copy that is being made has none yet
+            raise AttributeError(name)
         return getattr(self.tokenizer, name)
 
 

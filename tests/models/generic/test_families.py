@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from eager_vlm import Eager
-from small_vlms import SMALL, is_there, save_small_vlm
+from small_vlms import SMALL, is_there, save_small_vlm, table_row
 
 from stcg_nb.attention.alignment import ESTIMATORS, aligned
 from stcg_nb.attention.heads import head_alignment
@@ -103,6 +105,11 @@ def test_scores_answers_and_words(kind, model, plain, pictures):
         **batch, max_new_tokens=5, do_sample=False, num_beams=1, repetition_penalty=1.0, eos_token_id=list(model.ends)
     )  # fmt: skip
     assert model.generate(pictures[1], plain.prompt, 5) == said[0, batch["input_ids"].shape[1] :].tolist()
+
+
+def test_the_documents_say_what_it_is_offered(kind, model):
+    page = (Path(__file__).parents[3] / "docs" / "families.md").read_text(encoding="utf-8")
+    assert table_row(kind, model) in page, "run docs/families_table.py"
 
 
 def test_absent_words_in_rows_that_share_pictures(model, plain, pictures):
