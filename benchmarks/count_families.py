@@ -27,8 +27,8 @@ SHARED = 15  # of them, those before the first word of the question
 RATES = {"T4": 0.3 * 65e12, "A100": 0.4 * 312e12, "H100": 0.4 * 989e12}  # assumed, operations a second
 MEMORY = {"T4": 16e9, "A100": 80e9, "H100": 80e9}
 
-# A picture of 1,024 x 768 pixels: patches that the vision model reads in one sequence, number of such sequences, positions that a patch
-# attends to on average, and image tokens, within the budget of 2,048.
+# A picture of 1,024 x 768 pixels: patches that the vision model reads in one sequence, number of such sequences, positions that a
+# patch attends to on average, and image tokens, within the budget of 2,048.
 PICTURE = {
     "Qwen2.5-VL-3B": (3996, 1, 64 * 28 / 32 + 3996 * 4 / 32, 999),  # 4 of 32 layers see the whole picture
     "Qwen2.5-VL-7B": (3996, 1, 64 * 28 / 32 + 3996 * 4 / 32, 999),
@@ -94,11 +94,9 @@ def cost(name: str) -> Cost:
 
 
 def main() -> None:
-    print(
-        "| model | image tokens | 10¹² operations a picture | a row | an explanation, shared (apart) | GB in 16 / 8 / 4 bits |",
-        end=" ",
-    )
-    print(" | ".join(f"{card}, seconds; hours for 1,000" for card in RATES), "|")
+    head = ["model", "image tokens", "10¹² operations a picture", "a row", "an explanation, shared (apart)"]
+    head += ["GB in 16 / 8 / 4 bits", *(f"{card}, seconds; hours for 1,000" for card in RATES)]
+    print("| " + " | ".join(head) + " |")
     for name in CONFIGS:
         c = cost(name)
         memory = " / ".join(f"{v / 1e9:.0f}" for v in c.memory.values())

@@ -3,9 +3,9 @@
     python benchmarks/gpu_families.py            # a BLIP-2 flan-t5-xl and a Qwen2.5-VL-3B; some minutes
     python benchmarks/gpu_families.py --small    # the same with small configs, on the CPU too
 
-Nothing is downloaded: the models have random weights, and go through `load_model` from a folder, with all its checks. One line of JSON a
-run says the card, the number format, seconds to load and check, seconds and rows of a causal graph with 256 masks, seconds that as
-many rows would take if each had a picture of its own (every row a whole forward pass), and the most memory.
+Nothing is downloaded: the models have random weights, and go through `load_model` from a folder, with all its checks. A run prints one
+line of JSON: the card, the number format, seconds to load and check, seconds and rows of a causal graph with 256 masks, seconds that
+as many rows would take if each had a picture of its own (every row a whole forward pass), and the most memory.
 """
 
 from __future__ import annotations

@@ -11,14 +11,13 @@ import sys
 import tempfile
 from pathlib import Path
 
-HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE.parent / "tests"))  # the small models of the tests
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))  # the small models of the tests
 
 from small_vlms import SMALL, save_small_vlm, table_row
 
 from stcg_nb.models import load_model
 
-PAGE = HERE / "families.md"
+PAGE = Path(__file__).with_name("families.md")
 START, END = "<!-- families: made by docs/families_table.py -->", "<!-- end of families -->"
 HEAD = [
     "| model type | class | what it is offered | rows share | image tokens are where … says |",

@@ -1,4 +1,4 @@
-"""Checkpoints at full size, on torch's meta device: every layer of the language model is heard, and memory and operations are counted."""
+"""Checkpoints at full size, on torch's meta device: each layer of the language model is heard, memory and operations are counted."""
 
 from __future__ import annotations
 
