@@ -144,7 +144,7 @@ class Generic:
             of = self._sequences(prompt, image, targets)
             front = self.pictures.front(image, prompt, targets, reuse=False)
             cut = masks(of.places, of.length, None, None, cuts, bool(self._cross_layers))
-            with probing(cuts=tensors(cut)):
+            with probing(cuts=tensors(cut, of.ids.device)):
                 ids.append(int(scored(self.calls, {0: front}, np.zeros(1, int), of)[0, -1].argmax()))
         return ids
 
@@ -204,7 +204,7 @@ class Generic:
         """Logits of the positions that predict targets, under masks by site, and the maps of captured layers."""
         if self.offer.shares and not capture:
             return scored_sharing(self.calls, fronts, index, of, cut), {}
-        with probing(layers_of(capture), tensors(cut), queries=stored_queries(capture, of)) as probe:
+        with probing(layers_of(capture), tensors(cut, of.ids.device), queries=stored_queries(capture, of)) as probe:
             return scored(self.calls, fronts, index, of), probe.maps
 
     def relevance(self, image: np.ndarray, prompt: Prompt, answer: Answer) -> Mapping[str, Tensor]:

@@ -8,7 +8,10 @@ from stcg_nb.models.generic.budget import BUDGET
 from stcg_nb.models.protocol import PATCH_CUTS
 
 SENTENCES = {
-    "cut": "Words and regions can be cut from its attention, regions can be filled, and its language model's attention is captured.",
+    "cut": (
+        "Words and regions can be cut from its attention, regions can be filled, and the attention of its language model is captured, "
+        "not that of its vision model."
+    ),
     "filled": "Words can be cut from its attention and regions can be filled, but not cut: each image token shows the whole picture.",
     "masked": "Words are masked and regions filled; nothing is cut or captured, since not all its layers are attention.",
 }

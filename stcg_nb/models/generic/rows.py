@@ -78,7 +78,7 @@ def _apart(
     calls: Calls, fronts: Mapping[int, Arguments], index: np.ndarray, of: Sequences, cut: Cuts, at: int
 ) -> Tensor:
     """Rows from their first position on."""
-    with probing(cuts=tensors(cut)):
+    with probing(cuts=tensors(cut, of.ids.device)):
         return scored(calls, fronts, index, of)
 
 
@@ -92,7 +92,7 @@ def _together(
     cache = DynamicCache()
     calls.back(join([parts[i][0] for i in pictures]), of.ids[:, :at].expand(len(pictures), -1), of.types, 1, cache)
     cache.batch_select_indices(torch.from_numpy(row_of).to(of.ids.device))
-    with probing(cuts=tensors(cut)):
+    with probing(cuts=tensors(cut, of.ids.device)):
         rest = join([parts[i][1] for i in index])
         return calls.back(rest, of.ids[:, at:].expand(len(index), -1), of.types, of.keep, cache)
 
