@@ -161,3 +161,73 @@ def test_sites_and_names():
     with pytest.raises(InputError, match=f"valid are {', '.join(ESTIMATORS)}"):
         align("gradcam", random_maps(0), EVERY_SECOND)
     assert set(ESTIMATORS) >= {"attention", "rollout", "gradient"}
+
+
+TEXT_ONLY = Layout(np.full((PATCHES, 4), np.nan), PATCHES, TEXT, WORDS, cross_layers=(1, 3))
+
+
+def causal_maps(seed: int, lead: tuple[int, ...] = ()) -> dict[str, torch.Tensor]:
+    """Attention of a decoder-only language model of five layers, of which two attend to patches outside its sequence."""
+    rng = np.random.default_rng(seed)
+    length = TEXT + STEPS - 1
+    shapes = {"language": (3, length, length), "cross": (2, length, PATCHES)}
+    return {s: torch.from_numpy(rng.dirichlet(np.ones(shape[-1]), (*lead, *shape[:-1]))) for s, shape in shapes.items()}
+
+
+def test_rows_of_text_are_enough_for_links_by_attention():
+    """The rows of image tokens, which may be a thousand, do not matter."""
+    layout = Layout(np.full((QUERIES, 4), np.nan), QUERIES, TEXT, WORDS)
+    length = QUERIES + TEXT + STEPS - 1
+    maps = torch.from_numpy(np.random.default_rng(0).dirichlet(np.ones(length), (4, length)))
+    whole, rows = (
+        align("attention", {"language": maps}, layout),
+        align("attention", {"reading": maps[:, QUERIES:]}, layout),
+    )
+    mean = maps.mean(0).numpy()
+    np.testing.assert_allclose(rows.step_word, words(mean[QUERIES + TEXT - 1 :, QUERIES : QUERIES + TEXT].T, "sum").T)
+    for name in ("word_patch", "step_patch", "step_word"):
+        np.testing.assert_array_equal(getattr(whole, name), getattr(rows, name))
+
+
+def test_a_language_model_that_attends_to_patches_in_layers_of_its_own():
+    """Rollout as one product over [patches, positions], layer by layer; attention as rows of both kinds of layers."""
+    maps = causal_maps(0)
+    length = TEXT + STEPS - 1
+    total = np.eye(PATCHES + length)
+    own, cross = (iter(maps[s].numpy()) for s in ("language", "cross"))
+    for layer in range(5):
+        step = np.eye(len(total))
+        step[PATCHES:, PATCHES:] /= 2
+        if layer in TEXT_ONLY.cross_layers:
+            step[PATCHES:, :PATCHES] += next(cross) / 2
+        else:
+            step[PATCHES:, PATCHES:] += next(own) / 2
+        total = step @ total
+    got = align("rollout", maps, TEXT_ONLY)
+    read, mixed = total[PATCHES:, :PATCHES], total[PATCHES:, PATCHES:]
+    np.testing.assert_allclose(got.word_patch, words(read[:TEXT], "mean"))
+    np.testing.assert_allclose(got.step_patch, read[TEXT - 1 :])
+    np.testing.assert_allclose(got.step_word, words(mixed[TEXT - 1 :, :TEXT].T, "sum").T)
+    mean = {s: m.mean(0).numpy() for s, m in maps.items()}
+    found = align("attention", maps, TEXT_ONLY)
+    np.testing.assert_allclose(found.word_patch, words(mean["cross"][:TEXT], "mean"))
+    steps = mean["cross"][TEXT - 1 :] + mean["language"][TEXT - 1 :, :TEXT] @ mean["cross"][:TEXT]
+    np.testing.assert_allclose(found.step_patch, steps)
+
+
+def test_relevance_of_patches_in_layers_of_its_own_follows_the_rules_in_loops():
+    maps = causal_maps(1, lead=(STEPS,))
+    got = align("gradient", maps, TEXT_ONLY)
+    for step in range(STEPS):
+        own, read = np.eye(TEXT + STEPS - 1), np.zeros((TEXT + STEPS - 1, PATCHES))
+        layers, cross = iter(maps["language"][step].numpy()), iter(maps["cross"][step].numpy())
+        for layer in range(5):
+            if layer in TEXT_ONLY.cross_layers:
+                rest = own - np.eye(len(own))
+                sums = np.where(rest.sum(1) > 0, rest.sum(1), 1)
+                read = read + (rest / sums[:, None] + np.eye(len(own))).T @ next(cross)
+            else:
+                a = next(layers)
+                own, read = own + a @ own, read + a @ read
+        np.testing.assert_allclose(got.step_patch[step], read[TEXT - 1 + step])
+        np.testing.assert_allclose(got.step_word[step], words(own[TEXT - 1 :, :TEXT].T, "sum").T[step])
