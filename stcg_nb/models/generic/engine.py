@@ -170,6 +170,10 @@ class Generic:
                 f"Regions cannot be cut from the attention of {self.name}, since not all its layers are attention; take another "
                 "way to remove regions, such as 'median'."
             )
+        if len({image.shape for image in images}) > 1:
+            raise InputError(
+                "The images have several sizes, and so several layouts; score images of one size at a time."
+            )
         sizes = {**self._sizes(prompt, images[0]), "step": steps}
         index, all_cuts = check_trace(
             len(images), sizes, image_index, keep_words, keep_patches, cuts, capture, self.sites, self.edges

@@ -25,6 +25,7 @@ from stcg_nb.models.image_cache import CACHE_BYTES
 from stcg_nb.models.protocol import MAX_NEW_TOKENS, Prompt
 
 PLACES = 512  # prompts and sizes whose places are kept
+ENTRIES = 1024  # kept pictures and fronts
 
 
 @dataclass
@@ -80,7 +81,10 @@ class Pictures:
 
     def seen(self, image: np.ndarray) -> list[Any]:
         """The picture's vision features for `Calls.front`: empty until they are computed."""
-        return self.kept.setdefault((_digest(image),), [])
+        self._drop()
+        features = self.kept.setdefault((_digest(image),), [])
+        self.kept.move_to_end((_digest(image),))
+        return features
 
     def front(self, image: np.ndarray, prompt: Prompt, targets: Sequence[int], reuse: bool = True) -> Arguments:
         """What the language model is called with for a picture, a prompt and an answer whose tokens are `targets`."""
@@ -92,7 +96,6 @@ class Pictures:
         taken = self.calls.front(batch, self.seen(image) if reuse else list(self.kept.get(key[:1], [])))
         if reuse:
             self.kept[key] = taken
-            self._drop()
         return taken
 
     def cover(self, prompt: Prompt, height: int, width: int) -> np.ndarray:
@@ -133,6 +136,9 @@ class Pictures:
         return int(most) - MAX_NEW_TOKENS
 
     def _drop(self) -> None:
+        """Forget what was used least recently, until the rest is small enough."""
+        while len(self.kept) > ENTRIES:
+            self.kept.popitem(last=False)
         size = sum(_bytes(v) for v in self.kept.values())
         while size > CACHE_BYTES and len(self.kept) > 1:
             size -= _bytes(self.kept.popitem(last=False)[1])

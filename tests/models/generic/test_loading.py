@@ -15,7 +15,7 @@ from small_vlms import SMALL, is_there, save_small_vlm
 from stcg_nb.cli import main
 from stcg_nb.errors import InputError, ModelError
 from stcg_nb.models import attention, load_model
-from stcg_nb.models.generic import checks, processors
+from stcg_nb.models.generic import checks, pictures, processors
 from stcg_nb.models.generic.budget import largest, limit_tokens
 from stcg_nb.models.generic.processors import load_processor, prepared
 from stcg_nb.models.info import model_info
@@ -112,6 +112,32 @@ def test_questions_that_do_not_fit(model):
     answer = Answer("", (model.network.config.image_token_id, 5), ("", ""), False)
     with pytest.raises(InputError, match=r"The answer holds '<\|image_pad\|>'"):
         model.trace([np.zeros((64, 64, 3), np.uint8)], model.prompt("what?"), answer)
+
+
+def test_pictures_of_several_sizes_are_not_scored_together(model):
+    both = [np.zeros((64, 64, 3), np.uint8), np.zeros((64, 96, 3), np.uint8)]
+    with pytest.raises(InputError, match="several sizes"):
+        model.trace(both, model.prompt("what?"), model.target("a red car"))
+    assert len(model.answer(both, model.prompt("what?"))) == 2
+
+
+def test_kept_pictures_stay_few_and_the_vision_model_runs_once_for_a_picture(model, monkeypatch):
+    monkeypatch.setattr(pictures, "ENTRIES", 4)
+    model.pictures.kept.clear()
+    seen = []
+    hook = model.network.model.visual.register_forward_hook(lambda *_: seen.append(1))
+    noise = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), dtype=np.uint8)
+    try:
+        for question in ("what is red?", "is there a tree?"):
+            prompt = model.prompt(question)
+            model.generate(noise[0], prompt, 2)
+            model.trace([noise[0]], prompt, model.target("a red car"))
+        assert len(seen) == 1
+        for picture in noise:
+            model.trace([picture], prompt, model.target("a red car"))
+    finally:
+        hook.remove()
+    assert len(seen) == 3 and len(model.pictures.kept) <= 4 + 2
 
 
 def test_a_given_wording_stands_inside_the_models_own_prompt(model):
