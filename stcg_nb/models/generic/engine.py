@@ -44,7 +44,7 @@ class Generic:
     """A loaded network behind the `Model` protocol.
 
     Args:
-        network: The loaded model, its attention rerouted and its sites marked (`stcg_nb.models.generic.checks.prepare`).
+        network: The loaded model, its attention rerouted and its sites marked (`stcg_nb.models.generic.checks.load_generic`).
         calls: Runs it in two halves.
         reading: Its prompts and pictures.
         name: Its name on figures.
@@ -68,12 +68,18 @@ class Generic:
         self._batches: dict[int, Batches] = {}
         configured = [
             holder.eos_token_id
-            for holder in (network.generation_config, network.config.get_text_config(), reading.tokenizer)
+            for holder in (
+                network.generation_config,
+                network.config.get_text_config(),
+                network.config,
+                reading.tokenizer,
+            )
             if getattr(holder, "eos_token_id", None) is not None
         ]
         ends = [e for end in configured for e in (end if isinstance(end, list) else [end])]
         self.ends = tuple(dict.fromkeys(ends))
-        network.generation_config = GenerationConfig()  # the checkpoint's own may add penalties to greedy decoding
+        # Replaces the checkpoint's own, which may add penalties to greedy decoding.
+        network.generation_config = GenerationConfig(eos_token_id=list(self.ends))
 
     def accept(self, offer: Offer) -> None:
         """Take what the checks have found."""

@@ -44,6 +44,18 @@ def test_a_model_says_what_it_is_offered(model):
     assert model_info(model).kind == "Qwen3VLForConditionalGeneration"
 
 
+def test_an_answer_ends_where_any_file_of_a_checkpoint_says(folder, tmp_path):
+    """Chat models name the end of a turn in generation_config.json alone."""
+    for path in folder.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    generation = json.loads((tmp_path / "generation_config.json").read_text())
+    (tmp_path / "generation_config.json").write_text(json.dumps({**generation, "eos_token_id": [70, 71]}))
+    chatty = load_model(str(tmp_path))
+    assert chatty.ends == (70, 71, 2) and chatty.randomised(0).ends == chatty.ends
+    said = chatty.reading.answer([80, 81, 71, 90], chatty.ends)
+    assert (said.token_ids, said.ended) == ((80, 81), True)
+
+
 def test_the_checks_take_two_seconds_at_most_beyond_the_load(folder):
     network = transformers.AutoModelForImageTextToText.from_pretrained(folder)
     processor = load_processor(str(folder), "qwen3_vl")
