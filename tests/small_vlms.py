@@ -219,7 +219,7 @@ SMALL: dict[str, Small] = {
             "vision_config": PIXTRAL, "text_config": text("mistral"), "image_token_index": mark("[IMG]"),
             "tie_word_embeddings": False,
             "spatial_merge_size": 2,
-        }, ("Pixtral", {"size": {"longest_edge": 64}, "patch_size": 16}), "[IMG]{}", processor="Pixtral",
+        }, ("Pixtral", {"size": {"longest_edge": 64}, "patch_size": 8}), "[IMG]{}", processor="Pixtral",
         settings={"patch_size": 8, "spatial_merge_size": 2, **PIXTRAL_MARKS},
     ),
     "pixtral": Small(

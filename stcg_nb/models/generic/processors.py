@@ -62,7 +62,8 @@ class MarkedRows:
         )
 
     def __call__(self, images: Any, text: list[str], return_tensors: str, **options: Any) -> dict[str, Any]:
-        seen = dict(self.image_processor(images=[i for [i] in images], return_tensors=return_tensors))
+        size = {"height": self.side, "width": self.side}  # sides of the scaled picture are multiples of it
+        seen = dict(self.image_processor(images=[i for [i] in images], return_tensors=return_tensors, patch_size=size))
         marked = []
         for part, size in zip(text, seen["image_sizes"], strict=True):
             rows, cols = (int(s) // self.side for s in size)
