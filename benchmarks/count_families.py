@@ -28,7 +28,7 @@ RATES = {"T4": 0.3 * 65e12, "A100": 0.4 * 312e12, "H100": 0.4 * 989e12}  # assum
 MEMORY = {"T4": 16e9, "A100": 80e9, "H100": 80e9}
 
 # A picture of 1,024 x 768 pixels: patches that the vision model reads in one sequence, number of such sequences, positions that a
-# patch attends to on average, and image tokens, within the budget of 2,048.
+# patch attends to on average, and image tokens, within the budget of 2,304.
 PICTURE = {
     "Qwen2.5-VL-3B": (3996, 1, 64 * 28 / 32 + 3996 * 4 / 32, 999),  # 4 of 32 layers see the whole picture
     "Qwen2.5-VL-7B": (3996, 1, 64 * 28 / 32 + 3996 * 4 / 32, 999),

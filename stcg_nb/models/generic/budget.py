@@ -14,12 +14,9 @@ import numpy as np
 
 from stcg_nb.models.generic.reading import Reading
 
-BUDGET = 2048  # image tokens
-SHAPES = (
-    (1024, 1024),
-    (512, 1024),
-    (1024, 512),
-)  # heights and widths, in pixels; no picture is larger (`stcg_nb.case`)
+BUDGET = 2304  # image tokens: eight tiles and a thumbnail of InternVL, two tiles and a thumbnail of LLaVA-OneVision
+# Heights and widths in pixels; no picture is larger (`stcg_nb.case`).
+SHAPES = ((1024, 1024), (768, 1024), (512, 1024), (1024, 512))
 PATIENCE = 6  # steps in vain
 STEP = 0.8  # by which a size in pixels is lowered
 
@@ -49,7 +46,8 @@ def _smaller_grids(processor: Any, config: Any) -> bool:
     grids = getattr(processor, "image_grid_pinpoints", None)
     if not grids or len(grids) < 2:
         return False
-    processor.image_grid_pinpoints = sorted(grids, key=lambda g: g[0] * g[1])[:-1]
+    smaller = sorted(grids, key=lambda g: g[0] * g[1])
+    processor.image_grid_pinpoints = smaller[: -max(1, len(grids) // 6)]
     config.image_grid_pinpoints = processor.image_grid_pinpoints  # the network cuts its features by the same sizes
     return True
 
