@@ -1,6 +1,7 @@
 """The protocol that every model follows: read a question, answer it, and score the answer under counterfactuals.
 
-`stcg_nb.models.engine.Engine`, `stcg_nb.models.generic.engine.Generic` and `stcg_nb.models.mock.Mock` implement it. A *site* is one kind of attention in a model:
+`stcg_nb.models.engine.Engine`, `stcg_nb.models.generic.engine.Generic` and `stcg_nb.models.mock.Mock` implement it. A *site* is one
+kind of attention in a model:
 
 ``vit``
     In the vision model, patches attend to patches (CLS first).
