@@ -164,7 +164,8 @@ class Checks:
         if not difference <= self.allowed:
             raise ModelError(
                 f"{label}, {self.model.name} ({type(self.model.network).__name__}) differs from the library's own eager attention by "
-                f"{difference:.2g} nats with transformers, so its explanations would be wrong; try another version of transformers."
+                f"{difference:.2g} nats in transformers {transformers.__version__}, so its explanations would be wrong; try another "
+                "version of transformers."
             )
 
     def _answers(self) -> None:
