@@ -15,8 +15,10 @@ from typing import Any
 import cv2
 import numpy as np
 
+from stcg_nb.errors import InputError
 from stcg_nb.inputs.images import read_image, thumbnail
 from stcg_nb.inputs.regions import REGIONS, Regions, check_fit, make_regions
+from stcg_nb.models.layout import Layout
 from stcg_nb.models.load import load_model
 from stcg_nb.models.protocol import Answer, Model, Prompt, Trace
 
@@ -103,19 +105,34 @@ class Case:
         return self.model.trace([self.image] if images is None else images, self.prompt, self.answer, **masks)
 
     @cached_property
+    def layout(self) -> Layout:
+        """Where the question's words and the image's patches are among the model's positions."""
+        return self.model.layout(self.prompt, *self.image.shape[:2])
+
+    @cached_property
     def patch_share(self) -> np.ndarray:
-        """Share of each patch's area that each region covers, 0 to 1, ``[patch, region]``; rows sum to one."""
-        return self.regions.patch_weights(*self.model.grid, self.view).T
+        """Share of each patch's area that each region covers, 0 to 1, ``[patch, region]``; rows sum to one, or to zero for a patch
+        that covers no part of the image."""
+        return self.regions.patch_weights(self.layout.cover).T
 
     @cached_property
     def patch_owner(self) -> np.ndarray:
-        """The region that covers most of each patch, int ``[patch]``."""
-        return self.regions.patch_owner(*self.model.grid, self.view)
+        """The region that covers most of each patch, int ``[patch]``; -1 for a patch that covers no part of the image."""
+        return self.regions.patch_owner(self.layout.cover)
 
-    @property
-    def view(self) -> tuple[int, int, int, int]:
-        """The part of the image that the patches cover: x0, y0, x1, y1 in pixels, x1 and y1 exclusive."""
-        return self.model.view(*self.image.shape[:2])
+    def patches_of(self, regions: np.ndarray) -> np.ndarray:
+        """Which patches belong to chosen regions, bool ``[..., patch]`` for bool ``[..., region]``.
+
+        Raises:
+            InputError: If no patch covers a region, because each image token of the model shows the whole image.
+        """
+        owner = self.patch_owner
+        if not (owner >= 0).any():
+            raise InputError(
+                f"No image token of {self.model.name} shows a part of the image, so no region can be cut from its attention; "
+                "take another way to remove regions, such as 'median'."
+            )
+        return np.asarray(regions, dtype=bool)[..., owner] & (owner >= 0)
 
 
 def working_copy(image: np.ndarray, regions: Regions) -> tuple[np.ndarray, Regions]:

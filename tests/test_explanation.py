@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from stcg_nb.attention.alignment import align
+from stcg_nb.case import Case
 from stcg_nb.errors import InputError, ModelError
 from stcg_nb.explanation import explain
 from stcg_nb.graph.temporal import persistence_test, trend_test
@@ -67,12 +68,12 @@ def test_effects_are_single_interventions(stcg, model):
 def test_perturbations_are_compared_with_the_image_as_it_is(stcg, model):
     prompt = model.prompt(QUESTION.text)
     answer = model.answer([SCENE.image], prompt)[0]
-    share = make_regions(SCENE.image, "slic:8").patch_weights(*model.grid).T
+    share = Case.read(SCENE.image, QUESTION.text, model, regions="slic:8", answer=answer).patch_share
     sites = ("qformer_self", "qformer_cross", "encoder", "decoder", "cross")
 
     def links(image):
         maps = {s: m[0] for s, m in model.trace([image], prompt, answer, capture=sites).attention.items()}
-        return align("attention", maps, model, prompt).word_patch @ share
+        return align("attention", maps, model.layout(prompt, *SCENE.image.shape[:2])).word_patch @ share
 
     for k, name in enumerate(DEFAULT):
         changed = perturb(SCENE.image, name, seed=3)
@@ -116,8 +117,8 @@ def test_alignment_is_the_estimators_gathered_by_region(model, estimator):
         maps = model.relevance(SCENE.image, prompt, answer)
     else:
         maps = {s: m[0] for s, m in model.trace([SCENE.image], prompt, answer, capture=model.sites).attention.items()}
-    found = align(estimator, maps, model, prompt)
-    rows, columns = model.grid
+    found = align(estimator, maps, model.layout(prompt, *SCENE.image.shape[:2]))
+    rows, columns = 16, 16
     blocks = found.word_patch.reshape(-1, 2, rows // 2, 2, columns // 2).sum((2, 4)).reshape(-1, 4)
     np.testing.assert_allclose(graph.data["word_region"], blocks, atol=1e-5)
     np.testing.assert_allclose(graph.data["step_word"], found.step_word, atol=1e-5)

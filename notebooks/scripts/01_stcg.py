@@ -98,8 +98,7 @@ demo_image, demo_question = demo()
 vlm = load_model(model)
 
 # %%
-rows, columns = vlm.grid
-print(f"{vlm.name} sees {rows} x {columns} patches through {vlm.n_image_tokens} query tokens.")
+print(f"{vlm.name} sees {vlm.sees}.")
 if vlm.synthetic:
     print("SYNTHETIC: the numbers below come from the mock, not from a model.")
 

@@ -77,7 +77,8 @@ picture = read_image(image or Settings().image_path or demo()[0])
 vlm = load_model(model)
 
 # %%
-print(f"{vlm.name}: {vlm.grid[0]} x {vlm.grid[1]} patches")
+print(f"{vlm.name} sees {vlm.sees}.")
+print(vlm.offers)
 if vlm.synthetic:
     print("SYNTHETIC: the numbers below come from the mock, not from a model.")
 

@@ -55,6 +55,7 @@ run_dir: Optional[str] = None  # a folder for figures and numbers; None: nothing
 import numpy as np
 import plotly.io as pio
 
+from stcg_nb.inputs import make_regions
 from stcg_nb.options import Options
 from stcg_nb.stats import paired
 from stcg_nb.study import Study, check_number, conclude, figures, measurements, save_finding
@@ -99,7 +100,8 @@ scene, question = study.question(example)
 prompt, answer, links = measurements.word_links(study.vlm, scene, question, estimator)
 print(f"{question.text} -> {answer.text}")
 content = [measurements.is_content(word) for word in prompt.words]
-maps = figures.word_maps(scene.image, prompt.words, content, links.reshape(-1, *study.vlm.grid))
+cells = make_regions(scene.image, "grid:16x16").patch_weights(study.vlm.layout(prompt, *scene.image.shape[:2]).cover)
+maps = figures.word_maps(scene.image, prompt.words, content, (links @ cells.T).reshape(-1, 16, 16))
 maps = figures.stamped(maps, study.vlm.synthetic)
 maps.show(config=CONFIG)
 

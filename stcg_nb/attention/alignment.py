@@ -4,6 +4,8 @@ BLIP-2 has no direct attention from text to patches. The path is text token -> q
 Q-Former's cross-attention to the vision model's output). Each estimator in `stcg_nb.attention.estimators` composes links along
 this path in its own way.
 
+Where a model's attention cannot be captured (`Model.sites` is empty), nothing is linked.
+
 Attention in one forward pass correlates with what an answer rests on, but does not prove it (Jain and Wallace 2019).
 """
 
@@ -19,7 +21,8 @@ from torch import Tensor
 import stcg_nb.attention.estimators  # noqa: F401 - registers them
 from stcg_nb.attention.token_links import ESTIMATORS, Maps
 from stcg_nb.case import Case
-from stcg_nb.models.protocol import SITES, VISION_SITES, Model, Prompt, Trace
+from stcg_nb.models.layout import Layout
+from stcg_nb.models.protocol import SITES, VISION_SITES, Trace
 
 ESTIMATOR = "attention"
 
@@ -67,7 +70,9 @@ def needed_sites(estimator: str, sites: Sequence[str] = SITES) -> tuple[str, ...
     >>> needed_sites("attention")
     ('qformer_self', 'qformer_cross', 'encoder', 'decoder', 'cross')
     """
-    return tuple(s for s in sites if ESTIMATORS[estimator].reads_vision or s not in VISION_SITES)
+    whole = ESTIMATORS[estimator].reads_vision
+    unneeded = "reading" if whole else "language" if "reading" in sites else None
+    return tuple(s for s in sites if s != unneeded and (whole or s not in VISION_SITES))
 
 
 def aligned(case: Case, estimator: str = ESTIMATOR) -> Alignment:
@@ -79,11 +84,13 @@ def aligned(case: Case, estimator: str = ESTIMATOR) -> Alignment:
     >>> aligned(Case.read(np.zeros((32, 32, 3), np.uint8), "what is this?", "mock")).word_patch.shape
     (3, 256)
     """
+    if not case.model.sites:
+        return _nothing(case)
     if ESTIMATORS[estimator].by_gradient:
         maps = case.model.relevance(case.image, case.prompt, case.answer)
-        return align(estimator, maps, case.model, case.prompt)
+        return align(estimator, maps, case.layout)
     captured = case.trace(capture=needed_sites(estimator, case.model.sites)).attention
-    return align(estimator, {site: m[0] for site, m in captured.items()}, case.model, case.prompt)
+    return align(estimator, {site: m[0] for site, m in captured.items()}, case.layout)
 
 
 def traced_attention(case: Case, images: Sequence[np.ndarray], *, reuse: bool = True) -> tuple[Trace, Alignment]:
@@ -98,30 +105,38 @@ def traced_attention(case: Case, images: Sequence[np.ndarray], *, reuse: bool = 
         The trace, and the alignment with patches, with a leading dimension for pictures.
     """
     trace = case.trace(images, capture=needed_sites("attention", case.model.sites), reuse=reuse)
-    return trace, align("attention", trace.attention, case.model, case.prompt)
+    if not case.model.sites:
+        return trace, _nothing(case, len(images))
+    return trace, align("attention", trace.attention, case.layout)
 
 
-def align(estimator: str, maps: Maps, model: Model, prompt: Prompt) -> Alignment:
+def _nothing(case: Case, *leading: int) -> Alignment:
+    """The alignment of a model whose attention cannot be captured: no links."""
+    words, steps, patches = len(case.prompt.words), len(case.answer.token_ids), case.layout.n_patches
+    shapes = ((words, patches), (steps, patches), (steps, words))
+    return Alignment(*(np.zeros((*leading, *shape)) for shape in shapes))
+
+
+def align(estimator: str, maps: Maps, layout: Layout) -> Alignment:
     """The alignment of words and steps with patches, from captured maps.
 
     Args:
         estimator: One of `ESTIMATORS`.
         maps: For each needed site ``[..., layer, query, key]``: attention as in `Trace.attention`, or, for an estimator by
             gradient, attention times gradient as from `Model.relevance`, with a leading dimension for steps.
-        model: The model that the maps were captured from.
-        prompt: The question.
+        layout: The positions of the question and the picture that the maps were captured with.
 
     Raises:
         InputError: For an unknown estimator.
     """
-    links = ESTIMATORS[estimator].compose({site: m.double() for site, m in maps.items()}, model, prompt)
-    word_patch = _by_word(links.text_patch, prompt.word_tokens, -2, torch.mean)
-    step_word = _by_word(links.step_text, prompt.word_tokens, -1, torch.sum)
+    links = ESTIMATORS[estimator].compose(maps, layout)
+    word_patch = _by_word(links.text_patch, layout.word_tokens, -2, torch.mean)
+    step_word = _by_word(links.step_text, layout.word_tokens, -1, torch.sum)
     if links.step_query_text.shape[-1]:
-        in_qformer = torch.tensor([len(tokens) > 0 for tokens in prompt.query_word_tokens])
-        qformer_patch = _by_word(links.query_text_patch, prompt.query_word_tokens, -2, torch.mean)
+        in_qformer = torch.tensor([len(tokens) > 0 for tokens in layout.query_word_tokens])
+        qformer_patch = _by_word(links.query_text_patch, layout.query_word_tokens, -2, torch.mean)
         word_patch = torch.where(in_qformer[:, None], (word_patch + qformer_patch) / 2, word_patch)
-        step_word = step_word + _by_word(links.step_query_text, prompt.query_word_tokens, -1, torch.sum)
+        step_word = step_word + _by_word(links.step_query_text, layout.query_word_tokens, -1, torch.sum)
     return Alignment(word_patch.numpy(), links.step_patch.numpy(), step_word.numpy())
 
 

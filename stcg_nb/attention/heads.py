@@ -41,7 +41,7 @@ def head_alignment(case: Case, site: str) -> xr.Dataset:
     maps = dict(model.heads(case.image, case.prompt, case.answer))
     # `align` averages layers. At this site it gets one layer at a time; at the other sites heads are averaged here.
     by_head = {s: m[:, :, None] if s == site else m.mean(1) for s, m in maps.items()}
-    alignment = align("attention", by_head, model, case.prompt).by_region(case)
+    alignment = align("attention", by_head, case.layout).by_region(case)
     layers, heads = maps[site].shape[:2]
 
     def expanded(links: np.ndarray) -> np.ndarray:

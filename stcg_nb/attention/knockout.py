@@ -156,7 +156,7 @@ def _sizes(case: Case) -> dict[str, int]:
     return {
         "step": len(case.answer.token_ids),
         "word": len(case.prompt.words),
-        "query": case.model.n_image_tokens,
+        "query": case.layout.n_image_tokens,
         "region": case.regions.n,
     }
 
@@ -206,7 +206,7 @@ def _by_patch(case: Case, masks: Mapping[str, np.ndarray]) -> dict[str, np.ndarr
         masks: For each kind which edges are cut, bool ``[row, attending, attended]``.
     """
     return {
-        kind.replace("region", "patch"): mask[..., case.patch_owner] if kind.endswith("region") else mask
+        kind.replace("region", "patch"): case.patches_of(mask) if kind.endswith("region") else mask
         for kind, mask in masks.items()
     }
 
@@ -216,30 +216,31 @@ def _traced(case: Case, n_rows: int, masks: Mapping[str, np.ndarray]) -> Trace:
     return case.trace(image_index=np.zeros(n_rows, dtype=int), cuts=_by_patch(case, masks))
 
 
-def cut_edges(names: Iterable[str], model: Model) -> list[tuple[str, str]]:
+def cut_edges(names: Iterable[str], case: Case) -> list[tuple[str, str]]:
     """The attention edges to cut for links of a graph.
 
     Args:
-        names: Links, such as ``"word:3>step:1"`` or ``"region:7>step:1"``. For a region, the edges from all query tokens to it.
-        model: The model whose edges are cut.
+        names: Links, such as ``"word:3>step:1"`` or ``"region:7>step:1"``. For a region, the edges from all query tokens to it, or
+            from the step where the language model reads patches.
+        case: The case whose edges are cut.
 
     Raises:
         InputError: For a link that is not from a word or region to an answer token.
 
-    >>> from stcg_nb import load_model
-    >>> cut_edges(["word:3>step:1"], load_model("mock"))
-    [('step:1', 'word:3')]
-    >>> len(cut_edges(["region:7>step:1", "region:7>step:2"], load_model("mock")))
+    >>> case = Case.read(np.zeros((32, 32, 3), np.uint8), "what is this?", "mock")
+    >>> cut_edges(["word:2>step:1"], case)
+    [('step:1', 'word:2')]
+    >>> len(cut_edges(["region:7>step:1", "region:7>step:2"], case))
     32
     """
     edges: dict[tuple[str, str], None] = {}
     for name in names:
         source, _, target = name.partition(">")
         kinds = source.partition(":")[0], target.partition(":")[0]
-        if kinds == ("word", "step"):
+        if kinds == ("word", "step") or (kinds == ("region", "step") and "step_patch" in case.model.edges):
             edges[target, source] = None
         elif kinds == ("region", "step"):
-            edges |= {(f"query:{q}", source): None for q in range(model.n_image_tokens)}
+            edges |= {(f"query:{q}", source): None for q in range(case.layout.n_image_tokens)}
         else:
             raise InputError(f"No attention carries {name!r}; valid are links of words or regions with answer tokens.")
     return list(edges)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from stcg_nb.models.protocol import Model, Prompt
+from stcg_nb.models.layout import Layout
 from stcg_nb.registry import Registry
 
 Maps = Mapping[str, Tensor]
@@ -74,12 +74,12 @@ class Estimator:
     """A way to compute alignment from attention.
 
     Attributes:
-        compose: Composes the links by token from maps, model and prompt.
+        compose: Composes the links by token from maps and layout.
         by_gradient: Whether the maps are attention times its gradient (`Model.relevance`) instead of attention.
         reads_vision: Whether the estimator also needs the vision model's attention.
     """
 
-    compose: Callable[[Maps, Model, Prompt], TokenLinks]
+    compose: Callable[[Maps, Layout], TokenLinks]
     by_gradient: bool = False
     reads_vision: bool = True
 
@@ -96,17 +96,30 @@ def composed(image: ImageLinks, language: LanguageLinks) -> TokenLinks:
     )  # fmt: skip
 
 
-def text_rows(joint: Tensor, n: int, prompt: Prompt) -> LanguageLinks:
+def text_rows(joint: Tensor, layout: Layout) -> LanguageLinks:
     """The links in a decoder-only language model.
 
     Args:
-        joint: Its map ``[..., position, position]``; positions are image tokens, then text tokens, then the answer's tokens.
-        n: Number of image tokens.
-        prompt: The prompt, whose tokens are the text tokens.
+        joint: Its map ``[..., position, position]``, or only the rows of text and answer; positions are image tokens, then text
+            tokens, then the answer's tokens.
+        layout: How many there are of each.
     """
-    width = n + len(prompt.token_ids)
-    steps = joint[..., width - 1 :, :]
-    return LanguageLinks(joint[..., n:width, :n], steps[..., :n], steps[..., n:width])
+    n, width = layout.n_image_tokens, layout.n_image_tokens + layout.n_text_tokens
+    rows = joint[..., joint.shape[-2] - (joint.shape[-1] - n) :, :]
+    steps = rows[..., width - n - 1 :, :]
+    return LanguageLinks(rows[..., : width - n, :n], steps[..., :n], steps[..., n:width])
+
+
+def crossed_rows(own: Tensor, read: Tensor, layout: Layout) -> LanguageLinks:
+    """The links in a decoder-only language model that attends to patches in layers of its own.
+
+    Args:
+        own: Links among text and answer tokens, ``[..., position, position]``.
+        read: Links from them to patches, ``[..., position, patch]``.
+        layout: How many text tokens there are.
+    """
+    n = layout.n_text_tokens
+    return LanguageLinks(read[..., :n, :], read[..., n - 1 :, :], own[..., n - 1 :, :n])
 
 
 def qformer_links(inner: Tensor, outer: Tensor, n: int) -> ImageLinks:
@@ -139,7 +152,7 @@ def identity(layers: Tensor) -> Tensor:
     return torch.eye(layers.shape[-1], dtype=layers.dtype).expand(*layers.shape[:-3], -1, -1)
 
 
-def cross_layer(maps: Maps, model: Model, layer: int) -> Tensor | None:
+def cross_layer(maps: Maps, layout: Layout, layer: int) -> Tensor | None:
     """The cross-attention of a Q-Former layer, ``[..., query token, position]``; None for a layer without cross-attention."""
-    layers = model.cross_layers
+    layers = layout.cross_layers
     return maps["qformer_cross"][..., layers.index(layer), :, :] if layer in layers else None

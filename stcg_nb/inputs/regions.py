@@ -77,44 +77,67 @@ class Regions:
             centers.append((x0 + xs[nearest] + 0.5, y0 + ys[nearest] + 0.5))
         return np.array(centers)
 
-    def patch_weights(self, rows: int, cols: int, view: tuple[int, int, int, int] | None = None) -> np.ndarray:
-        """Share of each patch's area that lies in each region, float64 ``[region, patch]``; columns sum to one.
+    def patch_weights(self, cover: np.ndarray) -> np.ndarray:
+        """Share of each patch's area that lies in each region, float64 ``[region, patch]``; columns sum to one, or to zero for a
+        patch that covers nothing.
 
         Args:
-            rows, cols: Size of the patch grid; patch edges may cut pixels.
-            view: The part of the image that the grid covers: x0, y0, x1, y1 in pixels, x1 and y1 exclusive; the whole image if
-                left out.
+            cover: x0, y0, x1, y1 of each patch in pixels, float ``[patch, 4]``; edges may cut pixels, and NaN covers nothing.
 
-        >>> Regions(np.array([[0, 0, 1]]), ("a", "b")).patch_weights(1, 2).round(3).tolist()
+        >>> Regions(np.array([[0, 0, 1]]), ("a", "b")).patch_weights(np.array([[0, 0, 1.5, 1], [1.5, 0, 3, 1]])).round(3).tolist()
         [[1.0, 0.333], [0.0, 0.667]]
         """
-        x0, y0, x1, y1 = view or (0, 0, *self.labels.shape[::-1])
-        labels = self.labels[y0:y1, x0:x1]
-        y, row, tall = _pieces(labels.shape[0], rows)
-        x, col, wide = _pieces(labels.shape[1], cols)
-        patch = row[:, None] * cols + col
-        index = labels[np.ix_(y, x)] * (rows * cols) + patch
-        area = np.bincount(index.ravel(), np.outer(tall, wide).ravel(), minlength=self.n * rows * cols)
-        return area.reshape(self.n, rows * cols)
+        weights = np.zeros((self.n, len(cover)))
+        there = ~np.isnan(cover).any(1)
+        x0, y0, x1, y1 = cover[there].T
+        rows, row, tall = _pieces(self.labels.shape[0], y0, y1)
+        cols, col, wide = _pieces(self.labels.shape[1], x0, x1)
+        n_rows, n_cols = row.max(initial=-1) + 1, col.max(initial=-1) + 1
+        # Area of each region in each cell between neighbouring edges, then its sums from the upper left corner.
+        y, x = (np.floor(start).astype(int) for start in (rows[:-1], cols[:-1]))
+        index = (self.labels[np.ix_(y, x)] * n_rows + row[:, None]) * n_cols + col
+        cells = np.bincount(index.ravel(), np.outer(tall, wide).ravel(), minlength=self.n * n_rows * n_cols)
+        sums = np.pad(cells.reshape(self.n, n_rows, n_cols), ((0, 0), (1, 0), (1, 0))).cumsum(1).cumsum(2)
+        edges_y, edges_x = np.unique(np.concatenate([y0, y1])), np.unique(np.concatenate([x0, x1]))
+        top, bottom, left, right = (
+            np.searchsorted(edges, value)
+            for edges, value in ((edges_y, y0), (edges_y, y1), (edges_x, x0), (edges_x, x1))
+        )
+        area = sums[:, bottom, right] - sums[:, top, right] - sums[:, bottom, left] + sums[:, top, left]
+        weights[:, there] = area / ((y1 - y0) * (x1 - x0))
+        return weights
 
-    def patch_owner(self, rows: int, cols: int, view: tuple[int, int, int, int] | None = None) -> np.ndarray:
-        """The region that covers most of each patch, int ``[patch]``; a small region may own no patch.
+    def patch_owner(self, cover: np.ndarray) -> np.ndarray:
+        """The region that covers most of each patch, int ``[patch]``; -1 for a patch that covers nothing. A small region may own no
+        patch.
 
         Takes the same as `patch_weights`.
 
-        >>> Regions(np.array([[0, 0, 1]]), ("a", "b")).patch_owner(1, 2).tolist()
+        >>> Regions(np.array([[0, 0, 1]]), ("a", "b")).patch_owner(np.array([[0, 0, 1.5, 1], [1.5, 0, 3, 1]])).tolist()
         [0, 1]
         """
-        return self.patch_weights(rows, cols, view).argmax(0)
+        weights = self.patch_weights(cover).round(
+            9
+        )  # shares that differ by rounding alone tie, and the first region wins
+        return np.where(weights.any(0), weights.argmax(0), -1)
 
 
-def _pieces(pixels: int, cells: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Cut a side at every pixel edge and every cell edge: pixel, cell and share of the cell of each piece, ``[piece]`` each.
+def _pieces(pixels: int, start: np.ndarray, stop: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Cut a side at every pixel edge and at every patch edge.
 
-    Positions are integers, in units of side / (pixels * cells), so nothing is rounded.
+    Args:
+        pixels: Length of the side.
+        start, stop: Edges of each patch, ``[patch]``.
+
+    Returns:
+        The edges ``[piece + 1]``, the cell between neighbouring patch edges that each piece lies in, and its length, both ``[piece]``.
     """
-    edges = np.union1d(np.arange(pixels + 1) * cells, np.arange(cells + 1) * pixels)
-    return edges[:-1] // cells, edges[:-1] // pixels, np.diff(edges) / pixels
+    cells = np.unique(np.concatenate([start, stop]))
+    if not cells.size:
+        return np.zeros(1), np.zeros(0, dtype=int), np.zeros(0)
+    inner = np.arange(np.ceil(cells[0]), np.floor(cells[-1]) + 1)
+    edges = np.union1d(cells, inner[(inner > 0) & (inner < pixels)])
+    return edges, np.searchsorted(cells, edges[:-1], side="right") - 1, np.diff(edges)
 
 
 def make_regions(image: np.ndarray, spec: str | Regions = REGIONS) -> Regions:

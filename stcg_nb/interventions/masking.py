@@ -113,7 +113,7 @@ class Game:
         words, present = masks[:, : self.n_words], masks[:, self.n_words :]
         if self.removal == CUT:
             return self.case.trace(
-                image_index=np.zeros(len(masks), dtype=int), keep_words=words, keep_patches=present[:, self.case.patch_owner]
+                image_index=np.zeros(len(masks), dtype=int), keep_words=words, keep_patches=~self.case.patches_of(~present)
             ).v  # fmt: skip
         distinct, index = np.unique(present, axis=0, return_inverse=True)
         images = [self._filler(p) for p in distinct]

@@ -62,6 +62,9 @@ def attended(case: Case, heads: Mapping[str, Tensor], seed: int = 0) -> Alignmen
     >>> attended(case, case.model.heads(case.image, case.prompt, case.answer)).step_word.shape
     (3, 3)
     """
+    if not heads:  # the model's attention cannot be captured, so nothing is known
+        words, steps, regions = len(case.prompt.words), len(case.answer.token_ids), case.regions.n
+        return Alignment(*(np.full(shape, UNCLEAR) for shape in ((words, regions), (steps, regions), (steps, words))))
     rng = np.random.default_rng(seed)
     by_head = {site: heads[site].flatten(0, 1) for site in needed_sites("attention", case.model.sites)}
     every = _voted(case, by_head, {site: np.ones((1, len(m))) for site, m in by_head.items()}).row(0)
@@ -70,9 +73,8 @@ def attended(case: Case, heads: Mapping[str, Tensor], seed: int = 0) -> Alignmen
         _voted(case, by_head, {site: v[first : first + DRAWN_AT_ONCE] for site, v in votes.items()})
         for first in range(0, DRAWS, DRAWN_AT_ONCE)
     ]
-    x0, y0, x1, y1 = case.view
-    labels = case.regions.labels[y0:y1, x0:x1]
-    area = np.bincount(labels.ravel(), minlength=case.regions.n) / labels.size
+    covered = case.patch_share.any(1)
+    area = case.patch_share[covered].mean(0) if covered.any() else np.ones(case.regions.n)
     less = np.minimum(area, 1 / case.regions.n)
     even = np.full(len(case.prompt.words), 1 / len(case.prompt.words))
 
@@ -99,7 +101,7 @@ def _voted(case: Case, by_head: Mapping[str, Tensor], votes: Mapping[str, np.nda
     for site, m in by_head.items():
         mean = torch.from_numpy(votes[site] / len(m)).to(m.dtype) @ m.flatten(1)
         maps[site] = mean.unflatten(1, (1, *m.shape[1:]))  # one layer, the mean of all
-    return align("attention", maps, case.model, case.prompt).by_region(case)
+    return align("attention", maps, case.layout).by_region(case)
 
 
 def _linked(every: np.ndarray, drawn: np.ndarray, above: np.ndarray, below: np.ndarray) -> np.ndarray:

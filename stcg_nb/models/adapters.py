@@ -12,6 +12,7 @@ answer's, whatever their order in the real sequence. `absent_keys`, `word_edges`
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -111,6 +112,24 @@ def log_odds(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
     at = targets.to(logits.device).expand(len(logits), -1)[..., None]
     others = logits.scatter(-1, at, -torch.inf).logsumexp(-1)
     return logits.gather(-1, at)[..., 0] - others, logits.argmax(-1)
+
+
+def differs(likeliest: Tensor, targets: Tensor, ends: tuple[int, ...]) -> Tensor:
+    """Whether the likeliest token is not the target, bool ``[row, step]``. All end tokens count as the same token."""
+    targets = targets.to(likeliest.device)
+    end = torch.tensor(ends, device=likeliest.device)
+    return (likeliest != targets) & ~(torch.isin(likeliest, end) & torch.isin(targets, end))
+
+
+def shuffled(network: Any, seed: int) -> Any:
+    """A copy of a network in which the entries of every weight are shuffled. In quantised weights the codes are; the scales stay."""
+    network = copy.deepcopy(network)
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for weight in network.parameters():
+            order = torch.randperm(weight.numel(), generator=generator).to(weight.device)
+            weight.copy_(weight.flatten()[order].view_as(weight))
+    return network
 
 
 def insert_image_tokens(tokens: Tensor, prompt: Prompt, embedding: nn.Embedding) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -18,16 +18,12 @@ class Batches:
     """Calls a function on slices of rows. When memory runs out, it halves the batch size, for all later calls too.
 
     Args:
-        vision: The vision model's configuration.
-        grid: Rows and columns of its patches.
-        language_cost: How many numbers the language model holds in memory for one row.
+        row_numbers: About how many numbers a forward pass holds in memory at once for one row.
         device: The device whose memory is used.
     """
 
-    def __init__(self, vision: Any, grid: Sequence[int], language_cost: int, device: torch.device) -> None:
-        positions = grid[0] * grid[1] + 1
-        row = positions * (vision.intermediate_size * 4 + vision.num_attention_heads * positions * 3)
-        self._bytes, self._device = 4 * (row + language_cost), device
+    def __init__(self, row_numbers: int, device: torch.device) -> None:
+        self._bytes, self._device = 4 * row_numbers, device
         self._rows: dict[str, int] = {}
 
     def __call__(self, task: str, n: int, run: Callable[[slice], Any]) -> list[Any]:

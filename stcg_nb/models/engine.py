@@ -21,12 +21,13 @@ import torch
 from torch import Tensor
 
 from stcg_nb.errors import InputError, ModelError
-from stcg_nb.models.adapters import Cuts
+from stcg_nb.models.adapters import Cuts, differs, shuffled
 from stcg_nb.models.attention import IMPLEMENTATION, install, probing
 from stcg_nb.models.batching import Batches
 from stcg_nb.models.checks import check_cuts, check_trace
 from stcg_nb.models.families import Family, Processor
 from stcg_nb.models.image_cache import Encoded, Encoder, tensors
+from stcg_nb.models.layout import Layout, grid_cover, of_prompt
 from stcg_nb.models.protocol import MAX_NEW_TOKENS, VISION_SITES, Answer, Prompt, Trace
 
 
@@ -46,6 +47,7 @@ class Engine:
     """
 
     synthetic = False
+    offers = "Words and regions can be cut from its attention, regions can be filled, and all attention is captured."
 
     def __init__(
         self,
@@ -62,10 +64,13 @@ class Engine:
         self.images = family.images(network)
         self.language = family.languages[network.config.text_config.model_type](network, self.images.n_tokens)
         self.reader = family.reader(processor)
-        self.grid, self.n_image_tokens, self.edges = self.images.grid, self.images.n_tokens, self.images.edges
+        self.grid, self.edges = self.images.grid, self.images.edges
+        (rows, cols), kind = self.grid, "query" if self.images.cross_layers else "image"
+        self.sees = f"{rows} x {cols} patches through {self.images.n_tokens} {kind} tokens"
         self.sites = (*self.images.places, *self.language.places)
-        self.cross_layers = self.images.cross_layers
-        self._batches = Batches(network.config.vision_config, self.grid, self.language.row_cost(), self._device)
+        vision, positions = network.config.vision_config, self.grid[0] * self.grid[1] + 1
+        seen = positions * (vision.intermediate_size * 4 + vision.num_attention_heads * positions * 3)
+        self._batches = Batches(seen + self.language.row_cost(), self._device)
         self._encoder = Encoder(self.images, lambda images: self._pixels(images), self._batches)
         self.dtypes = tuple(sorted({str(w.dtype).removeprefix("torch.") for w in network.parameters()}))
         install(network, {**self.images.places, **self.language.places})
@@ -79,17 +84,10 @@ class Engine:
     def randomised(self, seed: int) -> Engine:
         """A copy of the model in which the entries of every weight are shuffled: same scale, nothing learnt.
 
-        In quantised weights the codes are shuffled; the scales stay.
-
         Args:
             seed: Seed of the shuffling.
         """
-        network = copy.deepcopy(self.network)
-        generator = torch.Generator().manual_seed(seed)
-        with torch.no_grad():
-            for weight in network.parameters():
-                order = torch.randperm(weight.numel(), generator=generator).to(weight.device)
-                weight.copy_(weight.flatten()[order].view_as(weight))
+        network = shuffled(self.network, seed)
         name, revision = f"{self.name} with shuffled weights", f"{self.revision}, shuffled by {seed}"
         # The original has passed the self-check. Shuffled weights of few bits amplify rounding beyond the check's tolerance.
         return Engine(network, self._family, self._processor, name, revision, checked=True)
@@ -110,8 +108,9 @@ class Engine:
         ids = self.language.continuation(self.tokenizer, text)
         return self.reader.answer([*ids, self._end], self.language.ends)
 
-    def view(self, height: int, width: int) -> tuple[int, int, int, int]:
-        return self._processor.view(height, width)
+    def layout(self, prompt: Prompt, height: int, width: int) -> Layout:
+        cover = grid_cover(*self.grid, self._processor.view(height, width))
+        return of_prompt(prompt, cover, self.images.n_tokens, self.images.cross_layers)
 
     @torch.inference_mode()
     def answer(
@@ -194,7 +193,7 @@ class Engine:
             with probing(late, cut) as probe:
                 v, likeliest = self.language.score(self._embed(queries, prompt), targets)
             maps |= {s: torch.stack(m, 1) for s, m in probe.maps.items()}
-            flipped = self._differs(likeliest, targets).any(1)
+            flipped = differs(likeliest, targets, self.language.ends).any(1)
             return v[:, :steps], flipped, {s: m.float().cpu() for s, m in maps.items()}
 
         parts = self._batches("trace", len(index), run)
@@ -202,12 +201,6 @@ class Engine:
         attention = {s: torch.cat([p[2][s] for p in parts]) for s in capture}
         attention |= {s: self.language.arrange(s, attention[s], prompt, steps) for s in late}
         return Trace(torch.sigmoid(v).numpy(), v.numpy(), torch.cat([p[1] for p in parts]).cpu().numpy(), attention)
-
-    def _differs(self, likeliest: Tensor, targets: Tensor) -> Tensor:
-        """Whether the likeliest token is not the target, bool ``[row, step]``. All end tokens count as the same token."""
-        targets = targets.to(likeliest.device)
-        ends = torch.tensor(self.language.ends, device=likeliest.device)
-        return (likeliest != targets) & ~(torch.isin(likeliest, ends) & torch.isin(targets, ends))
 
     def relevance(self, image: np.ndarray, prompt: Prompt, answer: Answer) -> Mapping[str, Tensor]:
         steps = len(answer.token_ids)
@@ -252,7 +245,7 @@ class Engine:
         return self.language.ends[0]
 
     def _sizes(self, prompt: Prompt) -> dict[str, int]:
-        return {"word": len(prompt.words), "query": self.n_image_tokens, "patch": self.grid[0] * self.grid[1]}
+        return {"word": len(prompt.words), "query": self.images.n_tokens, "patch": self.grid[0] * self.grid[1]}
 
     def _pixels(self, images: Sequence[np.ndarray]) -> Tensor:
         return self._processor.pixels(images).to(self._device, self.images.pixel_dtype)

@@ -1,4 +1,4 @@
-"""The families of checkpoints and the parts of each; `docs/families.md` says how to add one."""
+"""The families of checkpoints that have adapters of their own; any other takes `stcg_nb.models.generic`."""
 
 from __future__ import annotations
 
@@ -56,7 +56,6 @@ class Family:
     """The parts of all checkpoints of one ``model_type``.
 
     Attributes:
-        network: Name of the model's class in transformers.
         template: The prompt, with ``{}`` for the question.
         images: Makes the image half from a network.
         languages: For each ``model_type`` of a language model, makes the language half from a network and its number of image
@@ -64,15 +63,17 @@ class Family:
         image_mark: The placeholder of the image in the template; None: the image tokens come first.
         image_processor: Name of the image processor's class in transformers.
         query_tokenizer: Subfolder with the tokenizer of a Q-Former that reads the question; None for other models.
+        vision: The ``model_type`` of the vision model that the image half reads. A checkpoint with another one, or with another
+            language model, takes the generic adapter. None: there is no other.
     """
 
-    network: str
     template: str
     images: Callable[[Any], ImageHalf]
     languages: Mapping[str, Callable[[Any, int], LanguageHalf]]
     image_mark: str | None = None
     image_processor: str = "BlipImageProcessorPil"
     query_tokenizer: str | None = None
+    vision: str | None = None
 
     def processor(self, source: str, **options: Any) -> Processor:
         """Load tokenizers and image processor from a folder or hub id; `options` go to ``from_pretrained``."""
@@ -98,22 +99,19 @@ def _decoder_outside(network: Any, n_tokens: int) -> DecoderOnly:
 TEMPLATE = "Question: {} Answer:"
 
 FAMILIES: Mapping[str, Family] = {
-    "blip-2": Family(
-        "Blip2ForConditionalGeneration", TEMPLATE, QFormer, {"t5": EncoderDecoder, "opt": _decoder_inside}
-    ),
+    "blip-2": Family(TEMPLATE, QFormer, {"t5": EncoderDecoder, "opt": _decoder_inside}),
     "instructblip": Family(
-        "InstructBlipForConditionalGeneration",
         "Question: {} Short answer:",
         QuestionQFormer,
         {"t5": EncoderDecoder, "llama": _decoder_inside},
         query_tokenizer="qformer_tokenizer",
     ),
     "llava": Family(
-        "LlavaForConditionalGeneration",
         "USER: <image>\n{} ASSISTANT:",
         Patches,
         {"llama": _decoder_outside},
         image_mark="<image>",
         image_processor="CLIPImageProcessorPil",
+        vision="clip_vision_model",
     ),
 }

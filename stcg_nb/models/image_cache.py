@@ -128,6 +128,6 @@ class Encoder:
         return queries, {s: torch.stack(m, 1) for s, m in probe.maps.items()}
 
 
-def tensors(cuts: Cuts) -> dict[str, Tensor]:
-    """Cuts by site as tensors, for `stcg_nb.models.attention.probing`."""
-    return {site: torch.from_numpy(cut) for site, cut in cuts.items()}
+def tensors(cuts: Cuts, device: torch.device | str = "cpu") -> dict[str, Tensor]:
+    """Cuts by site as tensors, for `stcg_nb.models.attention.probing`; on the layers' device they are copied once for all layers."""
+    return {site: torch.from_numpy(cut).to(device) for site, cut in cuts.items()}

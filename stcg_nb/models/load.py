@@ -1,4 +1,7 @@
-"""Load a model by name: the embedded one, the mock, or any checkpoint of a known family.
+"""Load a model by name: the embedded one, the mock, or a checkpoint of any class that answers questions about pictures.
+
+BLIP-2, InstructBLIP and LLaVA have adapters of their own (`stcg_nb.models.families`). Any other class of transformers'
+image-text-to-text models goes through one generic adapter (`stcg_nb.models.generic`), which checks itself.
 
 All models with weights are loaded by the same code. It reads weights from safetensors only, and never runs code that a
 checkpoint brings. huggingface_hub reads its usual environment variables (``HF_HOME``, ``HF_HUB_OFFLINE``, ``HF_TOKEN``, ...).
@@ -11,6 +14,7 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -21,10 +25,13 @@ import transformers
 from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars
 from packaging.version import Version
 from safetensors import SafetensorError
+from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES as CLASSES
 
 from stcg_nb.errors import InputError, ModelError
 from stcg_nb.models.engine import Engine
 from stcg_nb.models.families import FAMILIES, Family
+from stcg_nb.models.generic.checks import load_generic
+from stcg_nb.models.generic.processors import load_processor
 from stcg_nb.models.loading_progress import watched_loading
 from stcg_nb.models.memory import DeviceMap, check_fit, choose
 from stcg_nb.models.mock import Mock
@@ -66,8 +73,9 @@ def load_model(
     Raises:
         InputError: For a device, number format or quantisation that does not exist, or a revision of a model that is not on
             the hub.
-        ModelError: If the checkpoint does not exist, cannot be reached, is incomplete, has no weights in safetensors, belongs
-            to no known family (`stcg_nb.models.families`), or does not fit into memory. No other model is loaded instead.
+        ModelError: If the checkpoint does not exist, cannot be reached, is incomplete, has no weights in safetensors, is of no class
+            that answers questions about pictures, fails the checks on loading (`stcg_nb.models.generic.checks`), or does not fit into
+            memory. No other model is loaded instead.
 
     >>> load_model("mock").synthetic
     True
@@ -97,7 +105,7 @@ def load_model(
     )
 
 
-def _load(source: str, label: str, settings: Settings, device_map: DeviceMap | None) -> Engine:
+def _load(source: str, label: str, settings: Settings, device_map: DeviceMap | None) -> Model:
     if Version(transformers.__version__) < Version(NEEDED):
         raise ModelError(
             f"transformers {transformers.__version__} keeps T5's attention out of reach; install {NEEDED} or newer: "
@@ -109,7 +117,7 @@ def _load(source: str, label: str, settings: Settings, device_map: DeviceMap | N
     try:
         with _quiet_if_small(source):
             raw, _ = transformers.PretrainedConfig.get_config_dict(source, **origin)
-            if raw.get("model_type", "blip-2") not in FAMILIES:  # a config without model_type is refused below
+            if raw.get("model_type", "blip-2") not in CLASSES:  # a config without model_type is refused below
                 raise _unknown(raw["model_type"], label, own_code="auto_map" in raw)
             config = transformers.AutoConfig.from_pretrained(source, trust_remote_code=False, **origin)
             family = _family(config, label)
@@ -118,7 +126,7 @@ def _load(source: str, label: str, settings: Settings, device_map: DeviceMap | N
                     f"{label} holds its weights as pickle ({pickles[0]}), which can run code when read; save them as safetensors: "
                     f"model.save_pretrained(folder) of transformers does. {HELP}"
                 )
-            network_class = getattr(transformers, family.network)
+            network_class = getattr(transformers, CLASSES[config.model_type])
             if not _small(source):
                 with torch.device("meta"):
                     check_fit(network_class(config), place, label)
@@ -126,7 +134,8 @@ def _load(source: str, label: str, settings: Settings, device_map: DeviceMap | N
                 network, report = network_class.from_pretrained(
                     source, use_safetensors=True, output_loading_info=True, **place.options(), **origin, **options
                 )
-            processor = family.processor(source, **origin)
+            read = family.processor if family else partial(load_processor, model_type=config.model_type)
+            processor = read(source, **origin)
     except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
         if isinstance(error, ModelError):
             raise
@@ -147,25 +156,39 @@ def _load(source: str, label: str, settings: Settings, device_map: DeviceMap | N
         raise ModelError(
             f"The weights of {label} lack {len(missing)} tensors, such as {missing[0]!r}: the checkpoint is incomplete. {HELP}"
         )
-    if not all(t.is_fast for t in (processor.tokenizer, processor.query_tokenizer) if t is not None):
+    if not all(t.is_fast for t in (processor.tokenizer, getattr(processor, "query_tokenizer", None)) if t is not None):
         raise ModelError(f"{label} has no fast tokenizer (tokenizer.json), which is needed to find whole words. {HELP}")
     if "device_map" not in place.options():
         network = network.to(place.device)
-    return Engine(network, family, processor, label, _revision(source, origin.get("revision")))
+    revision = _revision(source, origin.get("revision"))
+    if family is None:
+        return load_generic(network, processor, label, revision)
+    return Engine(network, family, processor, label, revision)
 
 
-def _family(config: transformers.PretrainedConfig, label: str) -> Family:
-    """The family of a checkpoint."""
-    family, inner = FAMILIES[config.model_type], config.text_config.model_type
-    if inner not in family.languages:
-        raise _unknown(f"{config.model_type} with {inner}", label)
-    return family
+def _family(config: transformers.PretrainedConfig, label: str) -> Family | None:
+    """The family of a checkpoint that has adapters of its own; None: the generic adapter takes it.
+
+    Raises:
+        ModelError: If its language model is neither known nor decoder-only.
+    """
+    family = FAMILIES.get(config.model_type)
+    if family is None:
+        return None
+    fits = family.vision in (None, config.vision_config.model_type)
+    if fits and config.text_config.model_type in family.languages:
+        return family
+    if family.vision is not None:
+        return None
+    raise _unknown(f"{config.model_type} with {config.text_config.model_type}", label)
 
 
 def _unknown(kind: str, label: str, *, own_code: bool = False) -> ModelError:
-    known = ", ".join(f"{name} with {' or '.join(f.languages)}" for name, f in FAMILIES.items())
     code = " It brings code of its own, which is never run." if own_code else ""
-    return ModelError(f"{label} is a {kind} model; these are known: {known}.{code} {HELP}")
+    return ModelError(
+        f"{label} is a {kind} model, which transformers {transformers.__version__} does not know as one that answers questions about "
+        f"pictures; docs/families.md lists the model types that were tried.{code} {HELP}"
+    )
 
 
 def _pickles(source: str) -> list[str]:

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from stcg_nb.errors import InputError
 from stcg_nb.models.checks import check_cuts, check_trace
+from stcg_nb.models.layout import Layout, grid_cover, of_prompt
 from stcg_nb.models.protocol import CUTS, SITES, Answer, Prompt, Trace, check_question, find_words
 
 STEPS = (("a", "the"), ("mock", "made-up"), ("answer", "reply"))
@@ -39,8 +40,9 @@ class Mock:
     dtypes: tuple[str, ...] = ()
     grid = (16, 16)
     n_image_tokens = 32
+    sees = "16 x 16 patches through 32 query tokens"
+    offers = "Everything, with made-up numbers."
     sites: tuple[str, ...] = SITES
-    cross_layers = tuple(range(LAYERS))
     edges: tuple[str, ...] = tuple(CUTS)
 
     def with_prompt(self, template: str) -> Mock:
@@ -49,8 +51,9 @@ class Mock:
     def randomised(self, seed: int) -> Mock:
         raise InputError("The mock has no weights to shuffle; name a real model, such as 'tiny'.")
 
-    def view(self, height: int, width: int) -> tuple[int, int, int, int]:
-        return 0, 0, width, height
+    def layout(self, prompt: Prompt, height: int, width: int) -> Layout:
+        cover = grid_cover(*self.grid, (0, 0, width, height))
+        return of_prompt(prompt, cover, self.n_image_tokens, range(LAYERS))
 
     def prompt(self, question: str) -> Prompt:
         question = check_question(question)

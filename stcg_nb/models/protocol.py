@@ -1,6 +1,7 @@
 """The protocol that every model follows: read a question, answer it, and score the answer under counterfactuals.
 
-`stcg_nb.models.engine.Engine` and `stcg_nb.models.mock.Mock` implement it. A *site* is one kind of attention in a model:
+`stcg_nb.models.engine.Engine`, `stcg_nb.models.generic.engine.Generic` and `stcg_nb.models.mock.Mock` implement it. A *site* is one
+kind of attention in a model:
 
 ``vit``
     In the vision model, patches attend to patches (CLS first).
@@ -17,6 +18,11 @@
 ``language``
     The self-attention of a decoder-only language model, in place of the last three. Its positions are image tokens, then text
     tokens, then all answer tokens but the last. The last text token predicts the first step, each answer token the next one.
+``reading``
+    The rows of ``language`` whose queries are text and answer tokens. With a thousand image tokens they are a small part of it.
+
+A decoder-only language model without image tokens in its sequence attends to the picture in layers of its own; there ``cross`` is
+the attention of text and answer tokens to patches.
 
 The *image tokens* are what the language model reads of an image: the Q-Former's query tokens, or the projected patches.
 """
@@ -32,6 +38,7 @@ import numpy as np
 from torch import Tensor
 
 from stcg_nb.errors import InputError
+from stcg_nb.models.layout import Layout
 
 VISION_SITES = ("vit",)
 QUERY_SITES = ("qformer_self", "qformer_cross")
@@ -121,10 +128,9 @@ class Model(Protocol):
         revision: Which weights it has: a digest of local files, or the hub's commit.
         synthetic: True if there are no weights: attention and probabilities are made up.
         dtypes: Number formats of its weights, such as ``("float32",)``; empty without weights.
-        grid: Rows and columns of the vision model's patches.
-        n_image_tokens: Number of image tokens that its language model reads.
+        sees: What it reads of an image, to be shown to people, such as ``"16 x 16 patches through 32 query tokens"``.
+        offers: What can be explained of it and what not, in one sentence.
         sites: Its attention sites.
-        cross_layers: The Q-Former's layers that have cross-attention to the patches, ascending; empty without a Q-Former.
         edges: Kinds of edges that can be cut in it, keys of `ENDS`.
     """
 
@@ -132,10 +138,9 @@ class Model(Protocol):
     revision: str
     synthetic: bool
     dtypes: tuple[str, ...]
-    grid: tuple[int, int]
-    n_image_tokens: int
+    sees: str
+    offers: str
     sites: tuple[str, ...]
-    cross_layers: tuple[int, ...]
     edges: tuple[str, ...]
 
     def randomised(self, seed: int) -> Model:
@@ -144,8 +149,12 @@ class Model(Protocol):
     def with_prompt(self, template: str) -> Model:
         """The same model with another template; ``{}`` stands for the question. Raises `InputError` if its prompt is fixed."""
 
-    def view(self, height: int, width: int) -> tuple[int, int, int, int]:
-        """The part of an image of this size that the patches cover: x0, y0, x1, y1 in pixels, x1 and y1 exclusive."""
+    def layout(self, prompt: Prompt, height: int, width: int) -> Layout:
+        """Where words and patches are for this question and images of this size in pixels.
+
+        Raises:
+            InputError: If image and question are too long for the model.
+        """
 
     def prompt(self, question: str) -> Prompt:
         """Tokenise a question. Raises `InputError` if it is empty or too long."""

@@ -63,13 +63,18 @@ class Reader:
 
     def answer(self, ids: list[int], ends: tuple[int, ...]) -> Answer:
         """Decode token ids up to the first end token; `ends` are the ids of end tokens."""
-        at = next((i for i, token in enumerate(ids) if token in ends), None)
-        kept_ids, ended = ids[:at], at is not None
-        text = self.tokenizer.decode(kept_ids, skip_special_tokens=True).strip()
-        if not kept_ids:
-            kept_ids, ended = ids[:1], False
-        tokens = [self.tokenizer.decode([i]).strip() or str(self.tokenizer.convert_ids_to_tokens(i)) for i in kept_ids]
-        return Answer(text, tuple(kept_ids), tuple(tokens), ended)
+        return decoded(self.tokenizer, ids, ends)
+
+
+def decoded(tokenizer: Any, ids: list[int], ends: tuple[int, ...]) -> Answer:
+    """The answer that token ids spell, up to the first end token; `ends` are the ids of end tokens."""
+    at = next((i for i, token in enumerate(ids) if token in ends), None)
+    kept_ids, ended = ids[:at], at is not None
+    text = tokenizer.decode(kept_ids, skip_special_tokens=True).strip()
+    if not kept_ids:
+        kept_ids, ended = ids[:1], False
+    tokens = [tokenizer.decode([i]).strip() or str(tokenizer.convert_ids_to_tokens(i)) for i in kept_ids]
+    return Answer(text, tuple(kept_ids), tuple(tokens), ended)
 
 
 def _tokens(tokenizer: Any, text: str) -> tuple[list[int], Spans]:

@@ -112,12 +112,14 @@ def words(model: Model, scene: Scene, question: Question, *, estimator: str) -> 
         model, scene, question: As in `sensitivity`.
         estimator: ``"attention"``, ``"rollout"`` or ``"gradient"``.
     """
-    prompt, _, links = word_links(model, scene, question, estimator)
+    case = _case(model, scene, question)
+    prompt, links = case.prompt, aligned(case, estimator).word_patch
     n = len(prompt.words)
     kept = np.concatenate([np.ones((1, n), dtype=bool), without(n)])
-    v = _case(model, scene, question).trace(image_index=np.zeros(n + 1, dtype=int), keep_words=kept).v.mean(1)
+    v = case.trace(image_index=np.zeros(n + 1, dtype=int), keep_words=kept).v.mean(1)
     share = normalised(links)
-    entropy, spread = temporal.entropy(links), _spread(share, model.grid)
+    height, width = case.image.shape[:2]
+    entropy, spread = temporal.entropy(links), _spread(share, case.layout.cover / [width, height, width, height])
     return [
         {
             "word": word, "content": is_content(word), "strength": _float(links[i].sum()), "entropy": _float(entropy[i]),
@@ -231,11 +233,16 @@ def _shuffled(model: Model) -> Model:
     return _SHUFFLED[model]
 
 
-def _spread(share: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
-    """Root mean square distance from the centre of mass, in image sides, ``[word]``, for ``[word, patch]`` that sum to one."""
-    rows, columns = grid
-    y, x = (np.arange(rows) + 0.5) / rows, (np.arange(columns) + 0.5) / columns
-    place = np.stack(np.meshgrid(y, x, indexing="ij"), -1).reshape(-1, 2)
+def _spread(share: np.ndarray, cover: np.ndarray) -> np.ndarray:
+    """Root mean square distance from the centre of mass, in image sides, ``[word]``.
+
+    Args:
+        share: Of each word, over patches; sums to one, ``[word, patch]``.
+        cover: Of the patches, in image sides, ``[patch, 4]``; a patch that covers nothing is left out.
+    """
+    there = ~np.isnan(cover).any(1)
+    place = (cover[there, :2] + cover[there, 2:]) / 2
+    share = normalised(share[:, there])
     center = share @ place
     return np.sqrt(np.maximum(share @ (place**2).sum(1) - (center**2).sum(1), 0))
 

@@ -41,7 +41,7 @@ def code(state: State) -> str:
         imports.setdefault("stcg_nb.attention", []).extend(["cut", "cut_edges"])
         lines += [
             *_case(imports, lines),
-            f"without = cut(case, cut_edges({list(state.cuts)!r}, model))",
+            f"without = cut(case, cut_edges({list(state.cuts)!r}, case))",
             "print(without.new_answer.text, without.effect)",
         ]
     return _whole(imports, lines)

@@ -172,7 +172,7 @@ class Session:
 
         def work() -> Cut:
             case = self.case(state)
-            return cut(case, cut_edges(state.cuts, case.model))
+            return cut(case, cut_edges(state.cuts, case))
 
         return self._once("cut", key({**state.linked(), "cuts": state.cuts}), work, told, wait)
 

@@ -24,6 +24,7 @@ from stcg_nb.inputs.regions import (
     slic_regions,
 )
 from stcg_nb.inputs.superpixels import Merges, _contacts, _merge, superpixels
+from stcg_nb.models.layout import grid_cover
 from stcg_nb.scenes.pictures import make_scene
 
 SCENE = make_scene(10**12 + 5)
@@ -65,7 +66,8 @@ def slow_patch_weights(labels: np.ndarray, n: int, rows: int, cols: int) -> list
 @settings(max_examples=40, deadline=None)
 @given(partitions(), st.integers(1, 4), st.integers(1, 4))
 def test_patch_weights_are_shares_of_area(regions, rows, cols):
-    weights = regions.patch_weights(rows, cols)
+    height, width = regions.labels.shape
+    weights = regions.patch_weights(grid_cover(rows, cols, (0, 0, width, height)))
     expected = slow_patch_weights(regions.labels, regions.n, rows, cols)
     np.testing.assert_allclose(weights, np.array(expected, dtype=float), atol=1e-12)
     np.testing.assert_allclose(weights.sum(0), 1)

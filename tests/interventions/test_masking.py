@@ -45,7 +45,7 @@ def test_a_filled_region_is_a_filled_picture(small, fill):
 
 def test_a_cut_region_is_unseen_by_the_query_tokens(small):
     asked = game(small, "cut")
-    owner = asked.case.regions.patch_weights(*small.grid).argmax(0)
+    owner = asked.case.patch_share.argmax(1)
     tried = masks(6, asked.n_players)
     for mask, value in zip(tried, asked(tried), strict=True):
         keep = mask[asked.n_words :][owner]

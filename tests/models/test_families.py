@@ -23,6 +23,7 @@ from stcg_nb.inputs.regions import make_regions
 from stcg_nb.models import load_model
 from stcg_nb.models.decoder_only import DecoderOnly
 from stcg_nb.models.engine import MAX_NEW_TOKENS
+from stcg_nb.models.layout import grid_cover
 from stcg_nb.models.protocol import ENDS, Answer
 from stcg_nb.models.tokens import Reader
 from stcg_nb.scenes.questions import sample
@@ -205,7 +206,8 @@ def test_words_are_found_among_the_tokens(case):
     assert prompt.words == WORDS
     assert [[plain.text_places[t] for t in tokens] for tokens in prompt.word_tokens] == plain.words
     assert len(prompt.word_tokens[2]) > 1
-    assert model.n_image_tokens == len(plain.image_places) and model.grid == (GRID, GRID)
+    layout = model.layout(prompt, SIDE, SIDE)
+    assert (layout.n_image_tokens, layout.n_patches) == (len(plain.image_places), PATCHES)
     assert [[QUERIES + t for t in tokens] for tokens in prompt.query_word_tokens or [()] * 4] == plain.query_words
     ids = plain.batch(np.zeros((SIDE, SIDE, 3), np.uint8))["input_ids"][0]
     assert ids[plain.text_places].tolist() == list(prompt.token_ids)
@@ -272,7 +274,8 @@ def test_relevance_is_attention_times_gradient_step_by_step(case, images):
 def test_absent_words_and_patches_and_cut_edges(case, images):
     model, plain = case
     prompt, answer = model.prompt(QUESTION), an_answer(model)
-    sizes = {"word": 4, "query": model.n_image_tokens, "patch": PATCHES, "step": len(answer.token_ids)}
+    queries = model.layout(prompt, SIDE, SIDE).n_image_tokens
+    sizes = {"word": 4, "query": queries, "patch": PATCHES, "step": len(answer.token_ids)}
     rng = np.random.default_rng(1)
     whole = [plain.value(image, answer) for image in images]
     words = rng.random((2, 4)) < 0.5
@@ -325,7 +328,7 @@ def test_every_kind_of_edge_between_words_regions_and_steps(case, images):
         second = kind.split("_")[1]
         size = 4 if second in ("word", "region") else 0
         assert effect.shape[2] == size
-        owned = np.flatnonzero(parts.patch_owner(GRID, GRID) == 1)
+        owned = np.flatnonzero(parts.patch_owner(grid_cover(GRID, GRID, (0, 0, SIDE, SIDE))) == 1)
         ends = owned if second == "region" else [1]
         gone = [e for j in ends for e in plain.removed(kind.replace("region", "patch"), 1, j)]
         expected = plain.value(images[0], answer) - plain.value(images[0], answer, gone)
@@ -336,7 +339,8 @@ def test_alignment_where_links_are_known_by_hand(case):
     """Attention that goes to one place at every layer leads there."""
     model, _ = case
     prompt = model.prompt(QUESTION)
-    n, text = model.n_image_tokens, len(prompt.token_ids)
+    layout = model.layout(prompt, SIDE, SIDE)
+    n, text = layout.n_image_tokens, layout.n_text_tokens
     red = prompt.word_tokens[3]
     first = (
         n - PATCHES if model.edges[0] == "word_patch" else 1
@@ -359,7 +363,7 @@ def test_alignment_where_links_are_known_by_hand(case):
         maps["encoder"] = one_hot(2, width, width, n)
         maps["encoder"][:, [n + t for t in red]] = one_hot(2, len(red), width, target)
         maps["cross"], maps["decoder"] = one_hot(2, 2, width, n + red[0]), one_hot(2, 2, 2, 0)
-    got = align("attention", maps, model, prompt)
+    got = align("attention", maps, layout)
     half = 0.5 if model.images.reads_question else 1  # the other reading of the word is the Q-Former's
     expected = np.zeros(PATCHES)
     expected[5] = half
@@ -380,7 +384,7 @@ def test_which_layers_look_at_patches_is_the_librarys_rule(case):
     """Every third of five: not a whole number of times."""
     model, plain = case
     every = () if plain.llava else range(0, 5, plain.network.config.qformer_config.cross_attention_frequency)
-    assert model.cross_layers == tuple(every)
+    assert model.layout(model.prompt(QUESTION), SIDE, SIDE).cross_layers == tuple(every)
 
 
 def test_the_studys_measurements_take_every_family(case):
@@ -441,7 +445,8 @@ def test_penalties_of_a_checkpoint_do_not_make_greedy_answers_less_greedy(case, 
 def test_patches_cover_what_the_processor_leaves_of_a_picture(case):
     model, plain = case
     height, width = 40, 3 * 40
-    x0, y0, x1, y1 = view = model.view(height, width)
+    cover = model.layout(model.prompt(QUESTION), height, width).cover
+    x0, y0, x1, y1 = view = (*cover[:, :2].min(0).astype(int), *cover[:, 2:].max(0).astype(int))
     assert view == ((40, 0, 80, 40) if plain.llava else (0, 0, width, height))
     black = np.zeros((height, width, 3), np.uint8)
     outside = np.full_like(black, 255)
@@ -464,7 +469,8 @@ def test_what_lies_outside_the_patches_has_no_part_in_an_answer(case):
     assert (links[:, 1] > 0).all()
     if plain.llava:
         assert not links[:, [0, 2]].any()
-        weights = make_regions(picture, "grid:1x3").patch_weights(GRID, GRID, model.view(*picture.shape[:2]))
+        layout = model.layout(model.prompt(QUESTION), *picture.shape[:2])
+        weights = make_regions(picture, "grid:1x3").patch_weights(layout.cover)
         np.testing.assert_array_equal(weights, np.tile([[0.0], [1.0], [0.0]], PATCHES))
     else:
         assert (links[:, [0, 2]] > 0).all()

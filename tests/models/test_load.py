@@ -22,7 +22,7 @@ import torch
 import transformers
 from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars
 from safetensors.torch import load_file, save_file
-from small_blip2 import save_small
+from small_blip2 import QUERIES, save_small
 from transformers import Blip2Config, Blip2ForConditionalGeneration
 
 from stcg_nb import cli
@@ -113,7 +113,11 @@ def folder(tmp_path):
 
 def test_a_folder_in_hub_format_is_loaded_and_named(folder):
     model = load_model(str(folder))
-    assert (model.name, model.synthetic, model.grid) == ("small", False, (4, 4))
+    assert (model.name, model.synthetic, model.sees) == (
+        "small",
+        False,
+        f"4 x 4 patches through {QUERIES} query tokens",
+    )
     assert len(model.revision) == 12
 
 
@@ -143,7 +147,8 @@ def test_code_of_a_checkpoints_own_is_never_run(folder, kind):
         assert load_model(str(folder)).prompt("what is this?").words
     else:
         with pytest.raises(
-            ModelError, match=r"is a mine model; these are known: .* code of its own, which is never run"
+            ModelError,
+            match=r"is a mine model, which transformers .* does not know .* code of its own, which is never run",
         ):
             load_model(str(folder))
     assert not (folder / "ran").exists()
@@ -168,7 +173,7 @@ def test_another_kind_of_model(folder):
     config = json.loads((folder / "config.json").read_text())
     shutil.copy(folder / "config.json", folder / "kept.json")
     (folder / "config.json").write_text(json.dumps(config["text_config"]))
-    with pytest.raises(ModelError, match="is a t5 model; these are known: blip-2 with t5 or opt"):
+    with pytest.raises(ModelError, match=r"is a t5 model, which transformers .* does not know as one that answers"):
         load_model(str(folder))
     Blip2Config(text_config={"model_type": "gpt2"}).save_pretrained(folder)
     with pytest.raises(ModelError, match="blip-2 with gpt2"):

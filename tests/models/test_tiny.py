@@ -22,7 +22,7 @@ def tiny():
 
 def test_it_is_a_blip2_of_blip2s_geometry_and_small(tiny):
     assert type(tiny.network) is Blip2ForConditionalGeneration
-    assert (tiny.grid, tiny.n_image_tokens) == ((16, 16), 32)
+    assert tiny.sees == "16 x 16 patches through 32 query tokens"
     assert tiny.network.config.text_config.model_type == "t5"
     assert sum(f.stat().st_size for f in FOLDER.iterdir()) < 20e6
     assert {f.suffix for f in FOLDER.iterdir()} == {".json", ".safetensors", ".md"}

@@ -15,6 +15,7 @@ from stcg_nb.errors import InputError
 from stcg_nb.inputs.perturbations import DEFAULT, perturb, pixel_distance
 from stcg_nb.inputs.words import is_content
 from stcg_nb.models import load_model
+from stcg_nb.models.layout import grid_cover
 from stcg_nb.progress import Stopped, watching
 from stcg_nb.scenes.pictures import make_scene
 from stcg_nb.scenes.questions import Question, sample
@@ -172,7 +173,7 @@ def test_spread_of_known_maps():
     share = np.zeros((2, 256))
     share[0, 17] = 1  # one patch: no spread
     share[1, [0, 15]] = 0.5  # two corners of the top row, 15/16 apart
-    np.testing.assert_allclose(measurements._spread(share, (16, 16)), [0, 15 / 32], atol=1e-12)
+    np.testing.assert_allclose(measurements._spread(share, grid_cover(16, 16, (0, 0, 1, 1))), [0, 15 / 32], atol=1e-12)
 
 
 def test_evolution(mock):
@@ -181,7 +182,9 @@ def test_evolution(mock):
     answer = mock.answer([SCENE.image], prompt)[0]
     assert row["tokens"] == list(answer.tokens)
     maps = mock.trace([SCENE.image], prompt, answer, capture=needed_sites("attention", mock.sites)).attention
-    patch = align("attention", {site: m[0] for site, m in maps.items()}, mock, prompt).step_patch
+    patch = align(
+        "attention", {site: m[0] for site, m in maps.items()}, mock.layout(prompt, *SCENE.image.shape[:2])
+    ).step_patch
     share = patch / patch.sum(1, keepdims=True)
     assert row["distance"] == pytest.approx(
         np.array([[jensenshannon(a, b, 2) for b in share] for a in share]), abs=1e-6

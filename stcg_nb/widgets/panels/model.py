@@ -114,7 +114,8 @@ class ModelPanel(Panel):
             ("loaded", f"{f.name}, weights {f.revision}"),
             ("network", f"{f.kind}, {f.parameters / 1e6:,.1f} million parameters, {size(f.weight_bytes)} of weights"),
             ("computes on", f"{f.device} in {f.dtype}"),
-            ("sees", f"{model.grid[0]} × {model.grid[1]} patches through {model.n_image_tokens} image tokens"),
+            ("sees", model.sees),
+            ("offers", model.offers),
             ("memory", f"{size(f.memory_bytes)} {'on the device' if f.device != 'cpu' else 'of this kernel'}"),
         ]
         return table(("", ""), rows)
