@@ -58,8 +58,9 @@ run_dir: Optional[str] = None  # a folder for figures and numbers; None: nothing
 # %%
 import plotly.io as pio
 
+from stcg_nb.faithfulness.card_measures import MEASURES
 from stcg_nb.interventions.causal_graph import check_masks
-from stcg_nb.stats import paired
+from stcg_nb.stats import cluster_bootstrap, paired
 from stcg_nb.study import Study, check_number, conclude, figures, measurements, read_card, save_finding
 from stcg_nb.viz import CONFIG, save_figure
 
@@ -119,6 +120,17 @@ print(finding.text())
 better = [paired("LDS, causal graph minus attention", rows["lds_graph"] - rows["lds_attention"], scenes, least=0.1)]
 gain = conclude("gain", better, settings)
 print(gain.text())
+
+# %% [markdown]
+# ## Calibration
+#
+# How true are the numbers that a graph says of itself? The intervals of links that were not tried should hold the exact value in 95 %
+# of cases, the links that the graph holds should have the right sign, and trust should be near the LDS that was measured.
+
+# %% tags=["nbval-ignore-output"]
+for key in ("coverage_pairs", "coverage_triples", "held_sign", "held_twofold", "trust_error", "trust_covers"):
+    found = cluster_bootstrap(rows[key].to_numpy(dtype=float), scenes)
+    print(f"{MEASURES[key].label}: {found.value:.3f} [{found.low:.3f}, {found.high:.3f}], n = {found.n}")
 
 # %%
 print(
