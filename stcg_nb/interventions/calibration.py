@@ -22,6 +22,7 @@ from stcg_nb.interventions.contrasts import Contrasts
 from stcg_nb.interventions.surrogate import Surrogate
 
 WIDTH = 3.0
+SMALLEST = 1e-12  # nats squared, a variance
 FEWEST = 3  # errors of one kind; with fewer, both kinds are pooled
 PRIOR = 10  # errors as large as the posterior says, which are added so that few errors do not decide alone
 
@@ -75,10 +76,10 @@ def calibrate(errors: np.ndarray, deviations: np.ndarray, triple: np.ndarray) ->
     if not len(errors):
         return Calibration(np.zeros(steps), np.full(steps, np.inf), np.full(steps, np.inf), np.ones(steps))
     floor = np.median(np.abs(errors), axis=0)
-    scaled = errors**2 / np.maximum(deviations**2 + floor**2, np.finfo(float).tiny)
+    scaled = errors**2 / np.maximum(deviations**2 + floor**2, SMALLEST)
     kinds = [scaled[~triple], scaled[triple]]
     pair, three = (_factor(kind if len(kind) >= FEWEST else scaled) for kind in kinds)
-    ratio = (errors**2).mean(0) / np.maximum((deviations**2).mean(0), np.finfo(float).tiny)
+    ratio = (errors**2).mean(0) / np.maximum((deviations**2).mean(0), SMALLEST)
     scale = np.sqrt((len(errors) * ratio + PRIOR) / (len(errors) + PRIOR))
     return Calibration(floor, pair, three, scale)
 

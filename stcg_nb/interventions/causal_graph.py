@@ -126,7 +126,8 @@ def find_causes(game: Game, n_masks: Masks = MASKS, seed: int = 0) -> Causes:
     while True:
         before = len(measured)
         causes = _causes(explore(measured, n, seed), seed)
-        if causes.trust.value >= TRUSTED or n >= MOST or len(measured) == before:  # few players allow no more masks
+        # Trust that is not defined stays so; few players allow no more masks.
+        if not causes.trust.value < TRUSTED or n >= MOST or len(measured) == before:
             return causes
         n = min(2 * n, MOST)
 

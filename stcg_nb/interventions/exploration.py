@@ -36,6 +36,7 @@ CHECKED = 20  # probes that calibrate, at most; else a third of the masks that t
 ROUNDS = 2  # of proposals
 RATE_CYCLE = (0, 1, 0, 0, 1, 0, 2, 0, 1, 0)  # keep rates of successive pictures, as indices of `RATES`
 SHARED = 3  # random masks that share one picture
+FILLED_UP = 8  # draws of random masks in place of those that were equal
 FEWEST_RANDOM = 6  # random masks that are drawn before any link is tried
 PAIRED = 48  # strongest players that pairs are taken from
 TRIPLED = 9  # strongest players that triples are taken from
@@ -158,7 +159,10 @@ def explore(measured: Measured, n: int, seed: int) -> Explored:
         surrogate = surrogate.given(measured.masks, measured.values)
     calibration = calibrate(measured(probes[checked]) - guess, deviation, (~probes[checked]).sum(1) == 3)
     if len(measured) < n:  # nothing is left to try, or few players made some random masks equal
-        measured(random_masks(*sizes, n - len(measured), np.random.default_rng((seed, 4)))[0])
+        rng = np.random.default_rng((seed, 4))
+        for _ in range(FILLED_UP):
+            if len(measured) < n:
+                measured(random_masks(*sizes, n - len(measured), rng)[0])
         surrogate = surrogate.given(measured.masks, measured.values)
     return Explored(measured, contrasts, surrogate, calibration, random, rate)
 

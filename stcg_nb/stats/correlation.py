@@ -15,7 +15,7 @@ from scipy.stats import rankdata
 def spearman(predicted: np.ndarray, real: np.ndarray) -> np.ndarray:
     """Spearman correlation of each column, ties at their mean rank, ``[value, column]`` to ``[column]``.
 
-    >>> spearman(np.array([[1.0], [2.0], [9.0]]), np.array([[1.0], [3.0], [2.0]])).tolist()
+    >>> spearman(np.array([[1.0], [2.0], [9.0]]), np.array([[1.0], [3.0], [2.0]])).round(6).tolist()
     [0.5]
     """
     return pearson(rankdata(predicted, axis=0), rankdata(real, axis=0))

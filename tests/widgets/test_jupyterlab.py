@@ -179,7 +179,7 @@ def test_a_box_drawn_with_the_mouse_becomes_a_region(page):
     field = page.explorer.locator(".widget-text", has_text="Boxes").locator("input")
     x0, y0, x1, y1 = (int(v) for v in field.input_value().split())
     assert np.allclose([x0, y0, x1, y1], [26, 26, 77, 128], atol=3)
-    page.redrawn(lambda: page.explorer.get_by_role("button", name="Clear").click())
+    page.redrawn(lambda: page.explorer.get_by_role("button", name="Clear", exact=True).click())
     page.explorer.get_by_role("button", name="Draw regions").click()
     assert field.input_value() == ""
 
