@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import networkx as nx
 
 from stcg_nb.graph.schema import FORMAT, VERSION
-from stcg_nb.inputs.regions import run_lengths
+from stcg_nb.inputs.run_lengths import run_lengths
 
 if TYPE_CHECKING:
     from stcg_nb.graph.stcg import STCG

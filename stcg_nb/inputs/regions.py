@@ -19,9 +19,9 @@ from stcg_nb.inputs.images import thumbnail
 from stcg_nb.inputs.segmenter_masks import Masks, check_file, is_file_name, labelled
 from stcg_nb.inputs.superpixels import superpixels
 
+REGIONS = "slic"
 SLIVER = 0.002  # share of an image below which a piece between masks is no region
 SLIC_SIDE = 512  # pixels of the longer side; larger images are scaled down for segmentation
-REGIONS = "slic"
 _SLIC, _GRID = re.compile(r"slic(?::(\d{1,4}))?"), re.compile(r"grid(?::(\d{1,3})x(\d{1,3}))?")
 
 
@@ -43,9 +43,9 @@ class Regions:
     def __post_init__(self) -> None:
         labels = np.array(self.labels, dtype=np.int32)
         if labels.ndim != 2 or not np.array_equal(np.unique(labels), np.arange(len(self.names))):
+            last = len(self.names) - 1
             raise InputError(
-                f"Region labels must be [height, width] and hold each number from 0 to {len(self.names) - 1}, as many "
-                "as there are names."
+                f"Region labels must be [height, width] and hold each number from 0 to {last}, one a name."
             )
         if len(set(self.names)) != len(self.names):
             raise InputError(f"Region names must differ; {self.names} do not.")
@@ -116,9 +116,7 @@ class Regions:
         >>> Regions(np.array([[0, 0, 1]]), ("a", "b")).patch_owner(np.array([[0, 0, 1.5, 1], [1.5, 0, 3, 1]])).tolist()
         [0, 1]
         """
-        weights = self.patch_weights(cover).round(
-            9
-        )  # shares that differ by rounding alone tie, and the first region wins
+        weights = self.patch_weights(cover).round(9)  # the first region wins a tie, whatever the rounding
         return np.where(weights.any(0), weights.argmax(0), -1)
 
 
@@ -185,9 +183,7 @@ def check_fit(image: np.ndarray, regions: Regions) -> None:
     """Raise `InputError` unless the regions have the size of the image ``[height, width, 3]``."""
     if regions.labels.shape != image.shape[:2]:
         (height, width), (h, w) = image.shape[:2], regions.labels.shape
-        raise InputError(
-            f"The regions are of an image of {w} x {h} pixels, this one has {width} x {height}; make new ones."
-        )
+        raise InputError(f"The regions are of an image of {w} x {h} pixels, this one has {width} x {height}; make new.")
 
 
 def grid_regions(image: np.ndarray, rows: int = 4, cols: int = 6) -> Regions:
@@ -302,14 +298,3 @@ def _numbered(labels: np.ndarray) -> Regions:
     """Regions from labels int ``[height, width]``, renumbered from 0 without gaps and named r0, r1, ..."""
     distinct, numbers = np.unique(labels, return_inverse=True)
     return Regions(numbers.reshape(labels.shape), tuple(f"r{i}" for i in range(len(distinct))))
-
-
-def run_lengths(mask: np.ndarray) -> list[int]:
-    """Run-length encode a mask, bool ``[height, width]``, row by row; the first run is of False and may be empty.
-
-    >>> run_lengths(np.array([[True, False], [False, True]]))
-    [0, 1, 2, 1]
-    """
-    flat = np.concatenate([[False], np.asarray(mask, dtype=bool).ravel()])
-    edges = np.flatnonzero(flat[1:] != flat[:-1])
-    return np.diff(np.concatenate([[0], edges, [mask.size]])).tolist()

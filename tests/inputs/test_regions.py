@@ -20,9 +20,9 @@ from stcg_nb.inputs.regions import (
     box_regions,
     grid_regions,
     make_regions,
-    run_lengths,
     slic_regions,
 )
+from stcg_nb.inputs.run_lengths import run_lengths
 from stcg_nb.inputs.superpixels import Merges, _contacts, _merge, superpixels
 from stcg_nb.models.layout import grid_cover
 from stcg_nb.scenes.pictures import make_scene

@@ -129,7 +129,7 @@ def test_what_is_attended_most_and_matters_is_never_called_hidden(mock, seed, dr
     heads["qformer_cross"] = torch.tensor(rng.dirichlet(np.full(257, rng.choice([0.005, 1])), (*text.shape[:2], 32)))
     heads["encoder"] = torch.tensor(rng.dirichlet(np.full(38, 0.02), (*text.shape[:2], 38)))
     case = Case.read(SCENE.image, QUESTION, mock, regions=f"slic:{rng.integers(2, 20)}")
-    by_attention = align("attention", {s: m.mean(1) for s, m in heads.items()}, mock, case.prompt).by_region(case)
+    by_attention = align("attention", {s: m.mean(1) for s, m in heads.items()}, case.layout).by_region(case)
     for linked in (attended(case, heads, i) for i in range(times)):
         for name in ("step_word", "step_patch", "word_patch"):
             weights, said = getattr(by_attention, name), getattr(linked, name)
