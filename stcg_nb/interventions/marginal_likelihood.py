@@ -64,7 +64,7 @@ def _with_linear(varying: Tensor, a: Tensor, b: Tensor, p: dict[str, Tensor]) ->
 
 
 def factorised(covariance: Tensor) -> np.ndarray:
-    """The lower Cholesky factor ``[mask, mask]`` of a covariance, in Fortran order for LAPACK.
+    """The lower Cholesky factor ``[mask, mask]`` of a covariance, in Fortran order for LAPACK. Overwrites the covariance.
 
     Where rounding makes the covariance indefinite (few players, each mask many times), the smallest share of its mean variance
     that suffices, from 1e-8 to 1e-2, is added to the diagonal.
@@ -76,14 +76,18 @@ def factorised(covariance: Tensor) -> np.ndarray:
     [[2.0, 0.0], [1.0, 3.0]]
     """
     matrix = covariance.numpy().T  # the same matrix, in Fortran's order
-    factor, failed = lapack.dpotrf(matrix, lower=1)
-    for share in (1e-8, 1e-6, 1e-4, 1e-2):
+    diagonal, above = matrix.diagonal().copy(), ~np.tri(len(matrix), dtype=bool)
+    for share in (0, 1e-8, 1e-6, 1e-4, 1e-2):
+        if share:
+            # LAPACK overwrote the lower triangle and left the upper one, which is the same for a covariance.
+            matrix.T[above] = matrix[above]
+            np.fill_diagonal(matrix, diagonal + share * diagonal.mean())
+        factor, failed = lapack.dpotrf(matrix, lower=1, clean=0, overwrite_a=1)
         if not failed:
             break
-        more = share * matrix.diagonal().mean() * np.eye(len(matrix))
-        factor, failed = lapack.dpotrf(matrix + more, lower=1)
     if failed:
         raise np.linalg.LinAlgError(f"A covariance of {len(matrix)} masks is not positive definite.")
+    factor[above] = 0
     return cast(np.ndarray, factor)
 
 

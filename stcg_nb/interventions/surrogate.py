@@ -45,6 +45,7 @@ from torch import Tensor
 from stcg_nb.interventions.marginal_likelihood import JITTER, PARAMETERS, factorised, kernel, log_evidence, solved
 
 ITERATIONS = 25  # of L-BFGS
+AT_ONCE = 512  # masks whose values are predicted together
 FIT_ON = 384  # masks that the parameters are fitted to, at most
 
 
@@ -143,7 +144,7 @@ class Surrogate:
         out = np.empty((sum(map(len, groups)), len(self._targets)))
         with threadpool_limits(1, "blas"):
             for o, (weights, target) in enumerate(zip(self._weights.numpy(), self._targets.numpy(), strict=True)):
-                inverse = lapack.dpotri(self._factor(o), lower=1)[0]  # the lower triangle
+                inverse = lapack.dpotri(self._factor(o), lower=1, overwrite_c=1)[0]  # the lower triangle
                 predicted = []
                 for group in groups:
                     block = np.tril(inverse[np.ix_(group, group)])
@@ -154,10 +155,11 @@ class Surrogate:
 
     def _outputs(self, masks: np.ndarray) -> np.ndarray:
         """The posterior means, ``[mask, 2 * step]``: values in nats, then normal scores."""
-        queried = torch.from_numpy(np.asarray(masks, dtype=np.float64))
-        # One output at a time: the kernels of all outputs of a long answer together would take gigabytes.
+        queried = torch.from_numpy(np.asarray(masks, dtype=np.float64)).split(AT_ONCE)
+        # One output and `AT_ONCE` masks at a time: all kernels of many masks or of a long answer together would take gigabytes.
         out = [
-            kernel(queried, self._masks, self._parameters_of(o)) @ weights for o, weights in enumerate(self._weights)
+            torch.cat([kernel(part, self._masks, self._parameters_of(o)) @ weights for part in queried])
+            for o, weights in enumerate(self._weights)
         ]
         return torch.stack(out, 1).numpy() * self._scale + self._mean
 

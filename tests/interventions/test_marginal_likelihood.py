@@ -68,7 +68,7 @@ def test_its_gradient_is_that_of_differences(masks, targets, parameters):
 def test_a_matrix_that_rounding_made_indefinite_is_mended():
     vectors = np.random.default_rng(3).normal(size=(40, 2))
     matrix = vectors @ vectors.T - 1e-9 * np.eye(40)
-    factor = factorised(torch.from_numpy(matrix))
+    factor = factorised(torch.from_numpy(matrix.copy()))  # it overwrites its argument
     np.testing.assert_allclose(factor @ factor.T, matrix, atol=1e-4)
 
 
