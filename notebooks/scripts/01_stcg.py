@@ -47,9 +47,7 @@ estimator: str = "attention"  # how alignment is read off the model: "attention"
 regions: str = "slic"  # "slic:30" for about 30 superpixels, "grid:8x8" for rows x columns
 perturbations: Optional[list] = None  # their names; None: all six
 strength: float = 0.5  # of the perturbations, from 0 (nothing) to 1
-masks: Union[int, str] = (
-    256  # of the causal graph; 0: take words and regions away one at a time only; "auto": until trust is .90
-)
+masks: Union[int, str] = 256  # of the causal graph; 0: take one thing away at a time only; "auto": until trust is .90
 removal: str = "median"  # what an absent region is: "median", "mean", "blur", "inpaint" or "cut"
 fills: Optional[list] = None  # further fills to try effects and links under, such as ["blur", "inpaint"]; None: no more
 card: bool = True  # measure how faithful the graph is; takes about seven times as many masks again
