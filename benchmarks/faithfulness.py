@@ -58,7 +58,7 @@ def cases(on: str, model: Any, n: int, seed: int, names: tuple[str, ...]) -> Ite
                 yield name, zlib.crc32(f"{name} {question}".encode()), Case.read(image, question, model)
     elif on == "easy-vqa":
         for record in islice(load_dataset("easy-vqa", n=n), n):
-            yield record.image, zlib.crc32(record.id.encode()), Case.read(record.picture, record.question, model)
+            yield record.image, zlib.crc32(record.id.encode()), Case.read(record.picture.read(), record.question, model)
     else:
         found = 0
         for scene, question in sample(10**6, seed):
