@@ -21,7 +21,7 @@ def sign_fills(context: Context) -> float:
     return _share(_same(context, CHOSEN_BY) & _same(context, JUDGED_BY), np.abs(weight) >= MATTERS)
 
 
-@measure("sign_robust", "… under the third, if they do under two", "ours")
+@measure("sign_robust", "sign that holds under two fills holds under a third", "ours")
 def sign_robust(context: Context) -> float:
     """Of those that have one sign, and `MATTERS` nats or more, under two fills, the share that keeps it under the third."""
     low, high = _ends(context, CHOSEN_BY)

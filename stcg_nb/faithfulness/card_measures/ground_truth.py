@@ -33,7 +33,7 @@ def relevance_rank(context: Context) -> float:
     return _compared(context, ground_truth.relevance_rank)
 
 
-@measure("evidence_recall", "objects of the evidence among the strongest regions", "ours")
+@measure("evidence_recall", "evidence objects among the strongest regions", "ours")
 def evidence_recall(context: Context) -> float:
     """Of the k objects of the evidence the share that is among the k regions of largest leave-one-out effect."""
     if context.evidence is None:
