@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 import transformers
 from small_families import WORDS, merges, vocabulary
@@ -403,6 +404,12 @@ def is_there(kind: str) -> bool:
         )
     except ImportError:
         return False
+
+
+def skip_unless_there(kind: str) -> None:
+    """Skip the test where this version of transformers cannot read the small model's pictures without torchvision."""
+    if not is_there(kind):
+        pytest.skip(f"transformers {transformers.__version__} needs torchvision for {kind}")
 
 
 def save_small_vlm(folder: Path, kind: str) -> Path:

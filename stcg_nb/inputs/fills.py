@@ -27,6 +27,7 @@ from scipy.sparse.csgraph import connected_components
 
 from stcg_nb.errors import InputError
 from stcg_nb.inputs.images import blank, mean_color, thumbnail
+from stcg_nb.inputs.neighbours import touching
 from stcg_nb.inputs.regions import Regions, check_fit
 from stcg_nb.registry import Registry
 
@@ -150,10 +151,7 @@ class _Rings:
         self.fill = fill
         self.area = np.bincount(labels.ravel(), minlength=n)
         self.weight = self.count * (self.area[self.own] if fill == "median" else 1)
-        self.touching = np.zeros((n, n), dtype=bool)
-        for a, b in ((labels[:-1], labels[1:]), (labels[:, :-1], labels[:, 1:])):
-            self.touching[a.ravel(), b.ravel()] = True
-        self.touching |= self.touching.T
+        self.touching = touching(regions)
         self.rest = np.median(image.reshape(-1, 3), 0) if fill == "median" else mean_color(image)
 
     def colors(self, absent: np.ndarray) -> np.ndarray:

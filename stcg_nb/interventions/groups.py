@@ -23,7 +23,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from stcg_nb.errors import InputError
-from stcg_nb.inputs.regions import Regions
+from stcg_nb.inputs.neighbours import touching
 from stcg_nb.interventions.masking import Game
 
 SHARE = 0.7
@@ -91,21 +91,6 @@ def find_groups(
                 groups.append(Group("stand-ins", step, (i, j), float(together[i, j])))
         found += sorted(groups, key=lambda group: -group.effect)
     return found
-
-
-def touching(regions: Regions) -> np.ndarray:
-    """Which regions share a pixel edge, bool ``[region, region]``, False for a region and itself.
-
-    >>> touching(Regions(np.array([[0, 1, 2]]), ("a", "b", "c"))).astype(int).tolist()
-    [[0, 1, 0], [1, 0, 1], [0, 1, 0]]
-    """
-    labels = regions.labels
-    touch = np.zeros((regions.n, regions.n), dtype=bool)
-    for a, b in ((labels[:-1], labels[1:]), (labels[:, :-1], labels[:, 1:])):
-        touch[a.ravel(), b.ravel()] = True
-    touch |= touch.T
-    np.fill_diagonal(touch, False)
-    return touch
 
 
 def _as_one(alone: np.ndarray, together: np.ndarray, touch: np.ndarray, least: float) -> list[tuple[int, ...]]:

@@ -9,8 +9,7 @@ import pytest
 
 from stcg_nb.case import Case
 from stcg_nb.errors import InputError
-from stcg_nb.inputs.regions import Regions
-from stcg_nb.interventions.groups import Group, find_groups, touching
+from stcg_nb.interventions.groups import Group, find_groups
 from stcg_nb.interventions.masking import Game
 
 IMAGE = np.zeros((32, 40, 3), np.uint8)
@@ -82,17 +81,6 @@ def test_steps_have_their_own_groups():
     effects = np.array([[10.0, 10, 0, 0], [0, 0, 0, 0]])
     found = find_groups(Known(lambda absent: 0), effects, pairs, np.array([[10.0], [-5.0]]), 1.0)
     assert found == [Group("as one", 0, (0, 1), 10.0), Group("stand-ins", 1, (0, 1), 5.0)]
-
-
-def test_touching_is_sharing_an_edge():
-    rng = np.random.default_rng(0)
-    labels = rng.permutation(np.concatenate([np.arange(6), rng.integers(0, 6, 24)])).reshape(5, 6)
-    expected = np.zeros((6, 6), bool)
-    for y, x in np.ndindex(5, 6):
-        for b, a in ((y + 1, x), (y, x + 1)):
-            if b < 5 and a < 6 and labels[b, a] != labels[y, x]:
-                expected[labels[b, a], labels[y, x]] = expected[labels[y, x], labels[b, a]] = True
-    np.testing.assert_array_equal(touching(Regions(labels, tuple("abcdef"))), expected)
 
 
 @pytest.mark.parametrize(

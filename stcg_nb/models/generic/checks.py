@@ -42,6 +42,7 @@ from stcg_nb.models.image_cache import tensors
 SIZE = (48, 64)  # height and width of the pictures, in pixels
 QUESTION = "what is this?"
 TARGETS = 3
+# What a class's own code raises where it does not fit: no other kind of error is taken for a sign of that.
 UNFIT = (AttributeError, IndexError, KeyError, NotImplementedError, RuntimeError, TypeError, ValueError)
 
 
@@ -74,7 +75,7 @@ def load_generic(network: Any, processor: Any, label: str, revision: str) -> Gen
         model = Generic(network, calls, reading, label, revision)
         model.accept(replace(Checks(model).offer(), tokens=tokens))
     except UNFIT as error:
-        if isinstance(error, StcgError):
+        if isinstance(error, StcgError | torch.OutOfMemoryError):  # memory is not the class's fault
             raise
         reason = f"{type(error).__name__}: {error}".strip().split("\n")[0][:200]
         raise ModelError(

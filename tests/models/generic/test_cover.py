@@ -7,7 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small_vlms import is_there, save_small_vlm
+from small_vlms import save_small_vlm, skip_unless_there
 
 from stcg_nb.models import load_model
 from stcg_nb.models.generic.cover import agrees, is_local, moved_by_halves, probed_cover
@@ -61,8 +61,7 @@ def test_tokens_that_show_everything_are_not_local():
 
 
 def load(kind, folder):
-    if not is_there(kind):
-        pytest.skip("this version of transformers needs torchvision for it")
+    skip_unless_there(kind)
     model = load_model(str(save_small_vlm(folder / kind, kind)))
     return model, model.prompt("what is this?")
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from eager_vlm import Eager
-from small_vlms import SMALL, is_there, save_small_vlm, table_row
+from small_vlms import SMALL, save_small_vlm, skip_unless_there, table_row
 
 from stcg_nb.attention.alignment import ESTIMATORS, aligned
 from stcg_nb.attention.heads import head_alignment
@@ -25,8 +25,7 @@ HEIGHT, WIDTH = 64, 96
 
 @pytest.fixture(scope="module", params=list(SMALL))
 def kind(request):
-    if not is_there(request.param):
-        pytest.skip("this version of transformers needs torchvision for it")
+    skip_unless_there(request.param)
     return request.param
 
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 import transformers
 from PIL import Image
-from small_vlms import SMALL, is_there, save_small_vlm
+from small_vlms import SMALL, save_small_vlm, skip_unless_there
 
 from stcg_nb.cli import main
 from stcg_nb.errors import InputError, ModelError
@@ -169,8 +169,7 @@ def test_shuffled_weights_keep_what_the_model_is_offered(model):
 
 @pytest.mark.parametrize("kind", ["qwen2_5_vl", "internvl", "llava_next", "smolvlm", "gemma4"])
 def test_image_tokens_are_kept_within_a_budget(kind, tmp_path):
-    if not is_there(kind):
-        pytest.skip("this version of transformers needs torchvision for it")
+    skip_unless_there(kind)
     small = load_model(str(save_small_vlm(tmp_path / kind, kind)))
     config, reading = small.network.config, small.reading
     own = largest(reading)
@@ -201,8 +200,7 @@ def test_prepared_inputs_are_those_of_the_librarys_processor(kind, tmp_path):
 
 def test_smolvlm_is_read_as_by_its_own_processor(tmp_path, monkeypatch):
     """Its own needs num2words, which counts frames of videos alone."""
-    if not is_there("smolvlm"):
-        pytest.skip("this version of transformers needs torchvision for it")
+    skip_unless_there("smolvlm")
     folder = str(save_small_vlm(tmp_path / "smolvlm", "smolvlm"))
     picture = np.random.default_rng(0).integers(0, 256, (64, 96, 3), dtype=np.uint8)
     ours = prepared(load_processor(folder, "smolvlm"), picture, "<image>what color is the car?")
